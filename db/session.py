@@ -41,6 +41,8 @@ def _set_up_sqlite(connection, _record) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    # Without it, INSERT OR REPLACE would get past the triggers that keep ratings and events from being deleted.
+    cursor.execute("PRAGMA recursive_triggers=ON")
     cursor.close()
 
 
