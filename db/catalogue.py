@@ -74,7 +74,7 @@ def corpora(session: Session) -> list[Corpus]:
 def corpus_counts(session: Session, corpus: Corpus) -> CorpusCounts:
     """Clips by status, subjects, minutes and problems of one corpus."""
     by_status = select(Clip.status, func.count(), func.sum(Clip.n_frames)).where(Clip.corpus_id == corpus.id)
-    rows = session.execute(by_status.group_by(Clip.status)).tuples().all()
+    rows = session.execute(by_status.group_by(Clip.status)).all()
     subjects = session.scalar(select(func.count()).select_from(Subject).where(Subject.corpus_id == corpus.id))
     problems = session.scalar(
         select(func.count()).select_from(ImportProblem).where(ImportProblem.corpus_id == corpus.id)

@@ -4,6 +4,7 @@ Files that come in are checked as a whole; all problems are told at once, with t
 safe to open in a spreadsheet: text that it would take for a formula gets a leading apostrophe, which reading removes.
 """
 
+import csv
 import difflib
 import io
 import json
@@ -65,9 +66,6 @@ def parse_ratings(data: bytes, file_name: str) -> pd.DataFrame:
             f"{file_name}: no column {', '.join(map(repr, missing))}; the first line must name the columns "
             f"{', '.join(COLUMNS)}, found {', '.join(map(str, table.columns[:10]))}"
         )
-    twice = [column for column in COLUMNS if list(table.columns).count(column) > 1]
-    if twice:
-        raise BadRatings(f"{file_name}: there are two columns {twice[0]!r}; leave one of them")
     table = table[COLUMNS].apply(_cleaned)
     table = table[(table != "").any(axis=1)]  # blank lines
     if table.empty:
@@ -100,6 +98,10 @@ def _parse_table(data: bytes, file_name: str) -> pd.DataFrame:
     if not header.strip():
         raise BadRatings(f"{file_name}: the first line is empty; it must name the columns {', '.join(COLUMNS)}")
     delimiter = max(",;\t", key=header.count)
+    names = [name.strip().lower() for name in next(csv.reader([header.rstrip("\r")], delimiter=delimiter))]
+    for column in COLUMNS:
+        if names.count(column) > 1:
+            raise BadRatings(f"{file_name}: there are two columns {column!r}; leave one of them")
     try:
         return pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, index_col=False,
                            on_bad_lines="error", skip_blank_lines=False)  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import events, store
@@ -16,7 +16,6 @@ from db.models import (
     LabelingRound,
     LabelRelease,
     OriginalRating,
-    Rater,
     ReleaseLabel,
     ReleaseSubject,
     Subject,
@@ -65,11 +64,13 @@ def preview(
     result = algorithm1.Labels(result.labels, subjects)
     short = result.labels.loc[result.labels["n_votes"] < labelling_round.votes_per_clip, "clip"]
     without = _clips_without_votes(session, round_id, set(counted["clip"]) | set(excluded))
+    missing = sorted([*short, *without])
     corpus = session.get_one(Corpus, labelling_round.corpus_id)
     return Preview(
-        round_id, policy, threshold, result, counted, sorted([*short, *without]), excluded,
+        round_id, policy, threshold, result, counted, missing, excluded,
         simulated=bool(corpus.synthetic or counted["simulated"].any()),
-        summary=_summary(session, labelling_round, counted, result, excluded, threshold),
+        summary=_summary(session, labelling_round, counted, result, threshold)
+        | {"missing": missing, "excluded": excluded},
     )  # fmt: skip
 
 
@@ -79,9 +80,8 @@ def _clips_without_votes(session: Session, round_id: int, known: set[str]) -> li
 
 
 def _summary(
-    session: Session, labelling_round: LabelingRound, votes: pd.DataFrame, result: algorithm1.Labels,
-    excluded: dict[str, str], threshold: float,
-) -> dict:  # fmt: skip
+    session: Session, labelling_round: LabelingRound, votes: pd.DataFrame, result: algorithm1.Labels, threshold: float
+) -> dict:
     """Everything that a release says beside its rows, ready for JSON."""
     labels = result.labels
     modelled = dawid_skene(votes)
@@ -98,7 +98,6 @@ def _summary(
         "labels": {emotion: int((labels["label"] == emotion).sum()) for emotion in EMOTIONS},
         "votes": {emotion: int((votes["emotion"] == emotion).sum()) for emotion in EMOTIONS},
         "original": original_counts(session, labelling_round.corpus_id),
-        "excluded": excluded,
         "selected": result.selected,
         "alpha": {column: [alpha.value, alpha.low, alpha.high] for column, alpha in alphas.items()},
         "without_each_rater": algorithm1.without_each_rater(votes, threshold).to_dict("records"),
@@ -207,6 +206,11 @@ def _digest(labels: pd.DataFrame, subjects: pd.DataFrame) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def unchanged(session: Session, release: LabelRelease) -> bool:
+    """Whether the stored labels and subjects are still those that the release's hash was taken of."""
+    return _digest(release_labels(session, release.id), release_subjects(session, release.id)) == release.sha256
+
+
 def release_labels(session: Session, release_id: int) -> pd.DataFrame:
     """A release's labels as `python -m labeling.algorithm1` writes them: see `algorithm1.LABEL_COLUMNS`."""
     rows = session.execute(
@@ -233,9 +237,3 @@ def next_name(session: Session, corpus_id: int) -> str:
     """A free name for the next release of a corpus: labels-1, labels-2, ..."""
     taken = set(session.scalars(select(LabelRelease.name).where(LabelRelease.corpus_id == corpus_id)))
     return next(name for name in (f"labels-{n}" for n in range(1, len(taken) + 2)) if name not in taken)
-
-
-def simulated_raters_of(session: Session, release: LabelRelease) -> int:
-    """How many of the raters behind a release are simulated."""
-    return session.scalar(
-        select(func.count()).where(Rater.name.in_(release.summary["raters"]), Rater.simulated)) or 0  # fmt: skip
