@@ -1,0 +1,77 @@
+"""Which pages a visitor sees: researchers all of them, raters their own, everybody else the way in."""
+
+from types import ModuleType
+
+import streamlit as st
+
+from workbench.rater import rate
+from workbench.researcher import corpus, imports, labelling, notices, overview, places, raters, releases, settings
+from workbench.session import Visitor, visitor
+
+STYLE = """<style>
+[data-testid=stMainBlockContainer] { max-width: 88rem; padding: 2.75rem 2.5rem 4rem; }
+[data-testid=stMainBlockContainer] h1 { font-size: 1.9rem; padding: 0 0 .75rem; }
+[data-testid=stMainBlockContainer] h2 { font-size: 1.35rem; padding: .75rem 0 .25rem; }
+[data-testid=stMainBlockContainer] h3 { font-size: 1.15rem; padding: .5rem 0 .25rem; }
+[data-testid=stMetricValue] { font-size: 1.6rem; }
+[data-testid=stSidebarHeader]::before {
+  content: "EavaNet Workbench"; font-weight: 600; font-size: 1.05rem; margin: auto auto auto 0;
+}
+/* Streamlit's own download of a table is neither recorded nor safe in a spreadsheet; the pages offer theirs. */
+[data-testid=stElementToolbarButton]:has([aria-label="Download as CSV"]) { display: none; }
+[data-testid=stMarkdownContainer] table { width: auto; font-size: .9rem; }
+[data-testid=stMarkdownContainer] thead:not(:has(th:not(:empty))) { display: none; }
+@media (max-width: 640px) { [data-testid=stMainBlockContainer] { padding: 3.75rem 1rem 3rem; } }
+</style>"""
+
+
+def show() -> None:
+    """Show the page that this visitor asked for, or the one that they may see."""
+    who = visitor()
+    if who.role == "rater":
+        st.set_page_config(page_title="EavaNet Workbench", page_icon=":material/face:", layout="wide")
+        st.navigation([st.Page(lambda: rate.page(who), title="Rating", default=True)], position="hidden").run()
+    elif who.role == "researcher":
+        st.set_page_config(page_title="EavaNet Workbench", page_icon=":material/face:", layout="wide")
+        st.html(STYLE)
+        page = st.navigation(researcher_pages(who))
+        notices.show_kept()
+        page.run()
+    else:
+        st.set_page_config(page_title="EavaNet Workbench", page_icon=":material/face:")
+        st.navigation([st.Page(lambda: _way_in(who), title="Welcome", default=True)], position="hidden").run()
+
+
+def researcher_pages(who: Visitor) -> dict[str, list[st.Page]]:
+    """The researchers' pages by section of the menu."""
+
+    def page(place: places.Place, module: ModuleType) -> st.Page:
+        address = {"url_path": place.url_path, "default": not place.url_path}
+        return st.Page(lambda: module.page(who), title=place.title, icon=place.icon, **address)
+
+    return {
+        "": [page(places.OVERVIEW, overview)],
+        "Corpus": [page(places.CLIPS, corpus), page(places.IMPORT, imports)],
+        "Labelling": [
+            page(places.RATERS, raters),
+            page(places.PROGRESS, labelling),
+            page(places.RELEASES, releases),
+        ],
+        "Workbench": [page(places.SETTINGS, settings)],
+    }
+
+
+def _way_in(who: Visitor) -> None:
+    st.title("EavaNet Workbench")
+    if who.link_failed:
+        st.error(
+            "This personal link does not work. It may have been copied incompletely, or it was replaced or "
+            "withdrawn. Please ask the person who sent it to you for a new one. Everything that you rated is safe.",
+            icon=":material/link_off:",
+        )
+        return
+    st.write(
+        "Raters and participants: please open the personal link that you were given.  \n"
+        "Researchers: use the sign-in link that the workbench printed when it started, or your password."
+    )
+    st.link_button("Sign in as a researcher", "sign-in", type="primary")
