@@ -37,29 +37,40 @@ def krippendorff_alpha(votes: pd.DataFrame, column: str, resamples: int = RESAMP
     Hayes and Krippendorff (2007). Clips with a single rating tell nothing about agreement and are left out.
     """
     import krippendorff
-    from scipy import stats
 
     level = "nominal" if column == "emotion" else "ordinal"
     counts = value_counts(votes, column).to_numpy()
     counts = counts[counts.sum(axis=1) >= 2]
+    if (counts.sum(axis=0) > 0).sum() < 2:
+        return Coefficient(None, n_clips=len(counts))  # everybody gave one and the same value, or nobody any
+    value = krippendorff.alpha(value_counts=counts, value_domain=list(range(counts.shape[1])),
+                               level_of_measurement=level)  # fmt: skip
+    if len(counts) < 2:
+        return Coefficient(float(value), n_clips=1)
+    low, high = np.nanpercentile(_resampled_alphas(counts, level, resamples, seed), [2.5, 97.5])
+    return Coefficient(float(value), float(low), float(high), len(counts))
 
-    def alpha(rows: np.ndarray) -> float:
-        chosen = counts[rows]
-        if (chosen.sum(axis=0) > 0).sum() < 2:
-            return np.nan  # everybody gave one and the same value
-        return krippendorff.alpha(value_counts=chosen, value_domain=np.arange(counts.shape[1]) if level == "nominal"
-                                  else np.array(INTENSITIES), level_of_measurement=level)
 
-    rows = np.arange(len(counts))
-    value = alpha(rows) if len(rows) else np.nan
-    if np.isnan(value):
-        return Coefficient(None, n_clips=len(rows))
-    if len(rows) < 2:
-        return Coefficient(float(value), n_clips=len(rows))
-    drawn = stats.bootstrap((rows,), alpha, n_resamples=resamples, vectorized=False, method="percentile",
-                            rng=np.random.default_rng(seed)).bootstrap_distribution
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    return Coefficient(float(value), float(low), float(high), len(rows))
+def _resampled_alphas(counts: np.ndarray, level: str, resamples: int, seed: int) -> np.ndarray:
+    """Alpha of `resamples` draws of as many clips, with replacement; (resamples,), NaN where undefined.
+
+    counts is (clips, values). The coincidences of a draw are the sum of its clips' own, so that all draws are one
+    matrix product: the package would take seconds for what a page has to show at once.
+    """
+    n_clips, n_values = counts.shape
+    pairs = counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(n_values)
+    own = pairs / (counts.sum(axis=1) - 1)[:, None, None]
+    drawn = np.random.default_rng(seed).multinomial(n_clips, np.full(n_clips, 1 / n_clips), size=resamples)
+    coincidences = (drawn @ own.reshape(n_clips, -1)).reshape(resamples, n_values, n_values)
+    given = coincidences.sum(axis=2)  # (resamples, values)
+    if level == "nominal":
+        distance = np.broadcast_to(1 - np.eye(n_values), coincidences.shape)
+    else:
+        middle = given.cumsum(axis=1) - given / 2  # a value's middle rank among all that were given
+        distance = (middle[:, :, None] - middle[:, None, :]) ** 2
+    observed = (coincidences * distance).sum(axis=(1, 2))
+    expected = (given[:, :, None] * given[:, None, :] * distance).sum(axis=(1, 2)) / (given.sum(axis=1) - 1)
+    return 1 - np.divide(observed, expected, out=np.full(resamples, np.nan), where=expected > 0)
 
 
 def fleiss_kappa(votes: pd.DataFrame) -> Coefficient:

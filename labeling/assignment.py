@@ -243,6 +243,44 @@ def add_rater(session: Session, round_id: int, rater_id: int, actor: str) -> int
             Assignment.done_at.is_(None)).limit(1)):
         raise ValueError(f"{rater.name} is in the round {labelling_round.name!r} already")
     taken = _share_for_newcomer(session, round_id, rater_id)
+    _pass_on(session, labelling_round, taken, rater_id)
+    events.record(session, actor, "round.rater_added", {"round": round_id, "rater": rater_id, "clips": len(taken)})
+    return len(taken)
+
+
+def take_over(session: Session, round_id: int, rater_ids: list[int], actor: str) -> int:
+    """Hand all that is open in a round to these raters; returns how many votes. For rounds that a program fills in.
+
+    Nobody is asked about a clip that they voted on; what none of them may take stays where it is.
+    Raises ValueError if the round is closed.
+    """
+    labelling_round = session.get_one(LabelingRound, round_id)
+    if labelling_round.closed_at is not None:
+        raise ValueError(f"the round {labelling_round.name!r} is closed")
+    mine = session.scalars(select(Assignment).where(
+        Assignment.round_id == round_id, Assignment.kind.in_(VOTES), Assignment.freed_at.is_(None))).all()  # fmt: skip
+    voters: dict[int, set[int | None]] = {}
+    for assignment in mine:
+        voters.setdefault(assignment.clip_id, set()).add(assignment.rater_id)
+    load = Counter({rater_id: 0 for rater_id in rater_ids})
+    load.update(assignment.rater_id for assignment in mine if assignment.rater_id in load and not assignment.done_at)
+    shares: dict[int, list[Assignment]] = {rater_id: [] for rater_id in rater_ids}
+    for assignment in mine:
+        able = [rater_id for rater_id in rater_ids if rater_id not in voters[assignment.clip_id]]
+        if assignment.done_at is None and assignment.rater_id not in shares and able:
+            taker = min(able, key=load.__getitem__)
+            load[taker] += 1
+            voters[assignment.clip_id].add(taker)
+            shares[taker].append(assignment)
+    for rater_id, taken in shares.items():
+        _pass_on(session, labelling_round, taken, rater_id)
+    n_taken = sum(map(len, shares.values()))
+    events.record(session, actor, "round.taken_over", {"round": round_id, "raters": list(rater_ids), "clips": n_taken})
+    return n_taken
+
+
+def _pass_on(session: Session, labelling_round: LabelingRound, taken: list[Assignment], rater_id: int) -> None:
+    """Free these open votes and give their slots to the rater."""
     for assignment in taken:
         assignment.freed_at = now()
         free_repeats(session, assignment)
@@ -255,8 +293,6 @@ def add_rater(session: Session, round_id: int, rater_id: int, actor: str) -> int
     for assignment in taken:
         if assignment.kind == "adjudication":
             open_assignment(session, labelling_round, assignment.clip_id, "adjudication", assignment.slot, rater_id)
-    events.record(session, actor, "round.rater_added", {"round": round_id, "rater": rater_id, "clips": len(taken)})
-    return len(taken)
 
 
 def free_repeats(session: Session, vote: Assignment) -> None:

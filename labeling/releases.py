@@ -219,7 +219,8 @@ def release_labels(session: Session, release_id: int) -> pd.DataFrame:
         .join(Clip, ReleaseLabel.clip_id == Clip.id).join(Subject, Clip.subject_id == Subject.id)
         .where(ReleaseLabel.release_id == release_id).order_by(Subject.name, Clip.name)
     ).all()  # fmt: skip
-    return pd.DataFrame(rows, columns=algorithm1.LABEL_COLUMNS)
+    table = pd.DataFrame(rows, columns=algorithm1.LABEL_COLUMNS)
+    return table.assign(label=table["label"].astype(object).where(table["label"].notna(), None))
 
 
 def release_subjects(session: Session, release_id: int) -> pd.DataFrame:

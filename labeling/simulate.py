@@ -5,25 +5,29 @@ personal share of clips is heard as another emotion, weak emotions more often as
 the truth with a personal bias. They go through `save_rating`, as everybody does.
 
     python -m labeling.simulate --corpus demo --raters 5 --round first-round
+    python -m labeling.simulate --corpus demo --raters 5 --round with-people --fill-in
 """
 
 import argparse
 import csv
+import math
 import random
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session
-from tqdm import tqdm
+from sqlalchemy import Engine, Select, select
+from sqlalchemy.orm import Session, joinedload
 
 from db import access
-from db.models import Assignment, Clip, Corpus, LabelingRound, Rater
+from db.models import Assignment, Corpus, LabelingRound, Rater
+from db.progress import show_progress
 from db.session import DatabaseUnusable, open_database, reading, writing
-from labeling.assignment import create_round, next_assignment
+from labeling.assignment import create_round, take_over
 from labeling.emotions import EMOTIONS
 from labeling.ratings import Answer, save_rating
+
+AT_ONCE = 20  # answers in one transaction
 
 
 @dataclass(frozen=True)
@@ -88,54 +92,75 @@ def add_simulated_raters(session: Session, n: int, actor: str) -> list[Rater]:
     return raters
 
 
+def fill_in(session: Session, round_id: int, n: int, actor: str) -> list[Rater]:
+    """`n` simulated raters take over all that is open for people in a round; what people rated stays and counts.
+
+    Raises ValueError if the round is closed, or there are fewer raters than votes per clip.
+    """
+    votes_per_clip = session.get_one(LabelingRound, round_id).votes_per_clip
+    if n < votes_per_clip:
+        raise ValueError(f"{n} simulated raters, but a clip needs {votes_per_clip} votes of different ones")
+    raters = add_simulated_raters(session, n, actor)
+    take_over(session, round_id, [rater.id for rater in raters], actor)
+    return raters
+
+
 def answer_all(engine: Engine, round_id: int, seed: int = 0, share: float = 1.0) -> int:
     """Let the simulated raters of a round answer what is open for them, or a share of it; returns how many answers.
 
     Follow-ups (a further rater for "cannot tell") are answered as they come up, while share is 1.
+    Raises ValueError for a corpus that is not synthetic, and a round without a simulated rater.
     """
     with reading(engine) as session:
-        corpus = session.get_one(LabelingRound, round_id).corpus
-        truth = read_truth(corpus)
+        truth = read_truth(session.get_one(LabelingRound, round_id).corpus)
         raters = session.scalars(
             select(Rater).join(Assignment, Assignment.rater_id == Rater.id)
-            .where(Assignment.round_id == round_id, Rater.simulated, Rater.revoked_at.is_(None)).distinct()
+            .where(Assignment.round_id == round_id, Rater.simulated, Rater.revoked_at.is_(None))
+            .order_by(Rater.id).distinct()
         ).all()  # fmt: skip
-        waiting = {rater.id: _open(session, round_id, rater.id) for rater in raters}
-    goals = {rater_id: round(share * n) for rater_id, n in waiting.items()}
-    answered = dict.fromkeys(goals, 0)
-    with tqdm(total=sum(goals.values()), unit="answer", disable=None) as bar:
-        progressed = True
-        while progressed:
-            progressed = False
+        waiting = {rater.id: len(session.scalars(_open(round_id, rater.id)).all()) for rater in raters}
+    if not raters:
+        raise ValueError("the round has no simulated rater; let some fill it in (--fill-in)")
+    total, done = sum(round(share * n) for n in waiting.values()), 0
+    left = {rater_id: math.inf if share >= 1 else round(share * n) for rater_id, n in waiting.items()}
+    with show_progress("simulated answers") as progress:
+        answered = 1
+        while answered:
+            answered = 0
             for rater in raters:
-                while share >= 1 or answered[rater.id] < goals[rater.id]:
-                    if not _answer_one(engine, rater.id, round_id, truth, seed):
-                        break
-                    answered[rater.id] += 1
-                    bar.update()
-                    progressed = True
-    return sum(answered.values())
+                while n := _answer_some(engine, rater, round_id, truth, seed, min(AT_ONCE, left[rater.id])):
+                    left[rater.id] -= n
+                    answered += n
+                    progress(done + answered, max(total, done + answered), rater.name)
+            done += answered
+    return done
 
 
-def _open(session: Session, round_id: int, rater_id: int) -> int:
-    return len(session.scalars(select(Assignment.id).where(
-        Assignment.round_id == round_id, Assignment.rater_id == rater_id, Assignment.done_at.is_(None),
-        Assignment.freed_at.is_(None))).all())  # fmt: skip
+def _open(round_id: int, rater_id: int) -> Select:
+    return (
+        select(Assignment)
+        .where(Assignment.round_id == round_id, Assignment.rater_id == rater_id, Assignment.done_at.is_(None),
+               Assignment.freed_at.is_(None))
+        .order_by(Assignment.position, Assignment.id)
+    )  # fmt: skip
 
 
-def _answer_one(engine: Engine, rater_id: int, round_id: int, truth: dict[str, Truth], seed: int) -> bool:
+def _answer_some(
+    engine: Engine, rater: Rater, round_id: int, truth: dict[str, Truth], seed: int, at_most: int
+) -> int:
+    """Answer the rater's next clips, a few in one transaction so that people wait for none of it; how many."""
+    manner = manner_of(random.Random(f"{seed}/{rater.name}"))
     with writing(engine) as session:
-        assignment = next_assignment(session, rater_id)
-        if assignment is None or assignment.round_id != round_id:
-            return False
-        clip: Clip = assignment.clip
-        if clip.name not in truth:
-            raise ValueError(f"{clip.name}: not in truth.csv; is the corpus folder another one than was imported?")
-        manner = manner_of(random.Random(f"{seed}/{rater_id}"))
-        chance = random.Random(f"{seed}/{rater_id}/{clip.name}/{assignment.kind}")
-        answer = answer_of(truth[clip.name], manner, chance)
-        save_rating(session, assignment.id, rater_id, answer, f"simulated:{assignment.id}")
-    return True
+        wanted = _open(round_id, rater.id).limit(at_most)
+        given = session.scalars(wanted.options(joinedload(Assignment.clip))).all()
+        for assignment in given:
+            clip = assignment.clip.name
+            if clip not in truth:
+                raise ValueError(f"{clip}: not in truth.csv; is the corpus folder another one than was imported?")
+            chance = random.Random(f"{seed}/{rater.name}/{clip}/{assignment.kind}")
+            answer = answer_of(truth[clip], manner, chance)
+            save_rating(session, assignment.id, rater.id, answer, f"simulated:{assignment.id}")
+    return len(given)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -148,6 +173,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--round", default="simulated-round",
                         help="a round to answer; made if there is none of this name")
     parser.add_argument("--raters", type=int, default=5, help="how many simulated raters a new round gets (5)")
+    parser.add_argument("--fill-in", action="store_true",
+                        help="in a round with people: new simulated raters take over all that is open for them")
     parser.add_argument("--share", type=float, default=1.0, help="share of the open clips to answer (1)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
@@ -172,11 +199,15 @@ def _round(engine: Engine, options: argparse.Namespace) -> int:
         read_truth(corpus)
         found = session.scalar(select(LabelingRound).where(LabelingRound.name == options.round))
         if found is None:
+            if options.raters < 1:
+                raise ValueError(f"--raters {options.raters}: at least one is needed")
             raters = add_simulated_raters(session, options.raters, "command")
             found = create_round(session, corpus_id=corpus.id, name=options.round, seed=options.seed,
                                  rater_ids=[rater.id for rater in raters], actor="command")  # fmt: skip
         elif found.corpus_id != corpus.id:
             raise ValueError(f"the round {options.round!r} belongs to another corpus")
+        elif options.fill_in:
+            fill_in(session, found.id, options.raters, "command")
         return found.id
 
 

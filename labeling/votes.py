@@ -109,6 +109,8 @@ def pace(answers: pd.DataFrame, longest_s: float = 300.0) -> pd.DataFrame:
     Longer than `longest_s` is a break, not an answer. Imported answers have no times of their own and are left out.
     """
     first = answers[(answers["revision"] == 1) & ~answers["imported"]].sort_values(["rater", "created_at"])
+    if first.empty:
+        return pd.DataFrame({"rater": [], "seconds": [], "n_gaps": []})
     gaps = first.groupby("rater")["created_at"].diff().dt.total_seconds()
     counted = first.assign(seconds=gaps)[gaps.between(0, longest_s)]
     summary = counted.groupby("rater")["seconds"].agg(["median", "size"]).reset_index()

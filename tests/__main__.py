@@ -1,9 +1,10 @@
 """`python3 -m tests`: set up and run the tests. Arguments go to pytest, for example `-k ratings`.
 
-Some tests need Chromium or a PostgreSQL server. What is missing is named, and these tests are skipped;
-`--install-system` installs it first (Debian and Ubuntu, as root; CI=true does the same).
+Some tests need Chromium, a PostgreSQL server or a software OpenGL. What is missing is named, and these tests are
+skipped; `--install-system` installs it first (Debian and Ubuntu, as root; CI=true does the same).
 """
 
+import ctypes.util
 import os
 import shutil
 import subprocess
@@ -27,7 +28,7 @@ def run_tests(arguments: "list[str]") -> int:
         install(missing)
     elif missing:
         print(
-            f"-- Some tests will be skipped: they want {' and '.join(missing)}. "
+            f"-- Some tests will be skipped: they want {', '.join(missing)}. "
             f"On Debian: apt-get install {' '.join(missing)}",
             flush=True,
         )
@@ -48,6 +49,8 @@ def missing_packages() -> "list[str]":
         postgres_server.find_binaries()
     except postgres_server.Unavailable:
         missing.append("postgresql")
+    if sys.platform == "linux" and ctypes.util.find_library("EGL") is None:
+        missing += ["libegl1", "libgl1-mesa-dri"]
     return missing
 
 
@@ -58,7 +61,7 @@ def can_install() -> bool:
 
 def install(packages: "list[str]") -> None:
     """Install Debian packages; a failure is said and not fatal: the tests that need them are skipped."""
-    print(f"-- Installing {' and '.join(packages)}", flush=True)
+    print(f"-- Installing {', '.join(packages)}", flush=True)
     quiet = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     for command in (["update"], ["install", "--yes", "--no-install-recommends"] + packages):
         if subprocess.call(["apt-get", "-qq"] + command, env=quiet, stdout=subprocess.DEVNULL):

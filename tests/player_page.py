@@ -1,4 +1,4 @@
-"""What the player's tests and its benchmark share: moving faces, sound, videos, and a tiny web server."""
+"""What the player's tests and benchmark share: moving faces, sound, videos, a tiny web server, a page with a player."""
 
 import io
 import json
@@ -7,10 +7,13 @@ import threading
 import time
 import wave
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from db.playback import encode_playback, encode_topology
 from workbench.player import default_texts, static_files
@@ -154,3 +157,38 @@ class TinyServer:
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
+
+@contextmanager
+def opened_page(browser) -> Iterator:
+    """A small page in a browser context of its own; fails on an uncaught error in it."""
+    context = browser.new_context(viewport={"width": 480, "height": 560})
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors, f"uncaught errors in the page: {errors}"
+
+
+def open_player(page, server: TinyServer, **data) -> None:
+    """A player with this data on a bare page, and wait until it shows something."""
+    page.goto(server.add_page(data))
+    wait_for_state(page, "ready", "playing", "ended", "error")
+
+
+def wait_for_state(page, *states: str) -> None:
+    """Until the player is in one of these states."""
+    page.wait_for_function("states => states.includes(window.player?.state)", arg=list(states))
+
+
+def events(page, kind: str) -> list[dict]:
+    """What the player has reported, of one kind."""
+    return [event for event in page.evaluate("events") if event["type"] == kind]
+
+
+def stage_picture(page) -> np.ndarray:
+    """The stage as seen, (height, width, 3), without the button that lies over it."""
+    page.evaluate("document.querySelector('.over.start').style.visibility = 'hidden'")
+    png = page.locator(".stage").screenshot()
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), np.int16)

@@ -23,8 +23,8 @@ ARROWS = {
 HEAVY = ("torch", "transformers", "librosa", "pyvista", "vtk", "numba")  # never in the app's process
 NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "misc", "tools"}
 LONGEST_FILE = 500  # lines
-# Asked for by a sentence of the design rather than by an import: what the models need.
-NOT_IMPORTED = {"torch"}
+# What the models need is installed with the project, whether or not every one of them is there yet.
+NOT_IMPORTED = {"torch", "transformers", "safetensors", "pyvista"}
 
 
 def modules(*rooms: str) -> list[Path]:

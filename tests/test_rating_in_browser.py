@@ -1,13 +1,11 @@
 """A rater at work, in a real browser in front of the real app: what a person does, and what can go wrong."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import select
 
-from benchmarks.rating_load import kill_repeatedly
 from benchmarks.rating_world import World, make_world
 from db import access
 from db.models import Assignment, Clip, Rating
@@ -134,12 +132,12 @@ def test_from_the_instructions_to_the_thanks_on_two_devices(open_tab, world):
     second.page.get_by_text("2 of 6 saved").first.wait_for()
     for _ in range(4):
         second.watch()
-        second.page.get_by_text("Neutral", exact=True).click()
-        second.page.get_by_text("3", exact=True).click()
-        second.page.locator(".save").click()
+        second.page.get_by_role("radio", name="Neutral").click()
+        second.page.get_by_role("radio", name="3", exact=True).click()
         done = len(second.stored)
-        second.page.wait_for_function(f"() => {PANEL} === undefined || {PANEL}.querySelector('.status').textContent")
-        assert done >= 3
+        second.page.locator(".save").click()
+        second.page.wait_for_function(f"() => !{PANEL} || {PANEL}.querySelector('.status').textContent.startsWith('✓')")
+        assert len(second.stored) == done + 1
     second.page.get_by_role("heading", name="Thank you!").wait_for()
     second.page.get_by_text("6 clips").wait_for()
     given = [(rating.emotion, rating.intensity) for rating in second.stored]
@@ -154,7 +152,7 @@ def test_save_waits_until_the_clip_was_watched_and_says_so(open_tab):
     save = tab.page.locator(".save")
     assert save.get_attribute("aria-disabled") == "true"
     assert tab.page.locator(".why").text_content() == WATCH_FIRST
-    save.click()
+    save.click(force=True)  # it can be clicked, and says what is missing
     assert tab.stored == []
     tab.watch()
     assert tab.page.locator(".why").text_content() == "Ready to save."
@@ -352,10 +350,3 @@ def test_with_the_keyboard_alone_an_answer_can_be_given(open_tab):
     tab.press("ArrowRight", "Tab", "Space", "ArrowRight", "Enter")
     tab.wait_for_saved()
     assert (tab.stored[before].emotion, tab.stored[before].intensity) == ("angry", 2)
-
-
-def test_no_acknowledged_answer_is_lost_when_the_server_is_killed_again_and_again():
-    result = kill_repeatedly(n_raters=6, kills=5)
-    assert result["acknowledged"] >= 30
-    assert (result["lost"], result["stored_twice"], result["stored_differently"]) == (0, 0, 0), json.dumps(result)
-

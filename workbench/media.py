@@ -76,6 +76,7 @@ def clip_source(clip: Clip, viewer: str) -> PlayerSource:
         audio_url=media_url("audio", clip.id, viewer) if clip.audio_path else None,
         video_url=media_url("video", clip.id, viewer) if clip.video_path else None,
         frames_per_second=clip.corpus.frames_per_second,
+        topology_id=str(clip.corpus_id),  # fetched once, although its address is another one every time
     )
 
 

@@ -60,7 +60,7 @@ def show_agreement(labelling_round: LabelingRound, who: Visitor) -> None:
     _raters(mark)
     with st.container(horizontal=True, horizontal_alignment="right"):
         downloads(f"{labelling_round.name}-agreement-pairs", lambda: kappas_at(mark), who, what="agreement-of-pairs", label="Pairs of raters")
-        downloads(f"{labelling_round.name}-agreement-raters", lambda: raters_at(mark), who, what="agreement-of-raters", label="Raters")
+        downloads(f"{labelling_round.name}-agreement-raters", lambda: raters_at(mark).reset_index(names="rater"), who, what="agreement-of-raters", label="Raters")
 
 
 def _coefficient(name: str, found: Coefficient) -> None:
@@ -88,10 +88,10 @@ def _raters(mark) -> None:
     answers = answers_at(mark)
     cannot = answers[answers["problem"] == "cannot_tell"].groupby("rater").size()
     broken = answers[answers["problem"] == "broken_clip"].groupby("rater").size()
-    shown = raters_at(mark)
+    shown = raters_at(mark).reset_index(names="rater")
     shown["cannot_tell"] = shown["rater"].map(cannot).fillna(0).astype(int)
     shown["broken"] = shown["rater"].map(broken).fillna(0).astype(int)
-    shown[["with_others", "same_emotion"]] *= 100
+    shown[["with_others", "same_emotion"]] = 100.0 * shown[["with_others", "same_emotion"]].astype(float)
     percent = {"format": "%.0f%%"}
     st.dataframe(
         shown, hide_index=True, placeholder="", height="content" if len(shown) < 12 else 440, key="agreement of raters",

@@ -76,9 +76,9 @@ def _live_progress(labelling_round: LabelingRound) -> None:
 
 def _rater_table(raters: pd.DataFrame, labelling_round: LabelingRound) -> None:
     details = raters_at(mark_of(labelling_round.id))
-    shown = raters.merge(details[["rater", "seconds", "n_repeats", "same_emotion"]], on="rater", how="left")
+    shown = raters.assign(seconds=raters["rater"].map(details["seconds"]))
+    shown["same_emotion"] = 100.0 * raters["rater"].map(details["same_emotion"]).astype(float)
     shown["share"] = 100.0 * shown["votes_done"] / shown["votes"].clip(lower=1)
-    shown["same_emotion"] *= 100
     shown["repeated"] = [f"{d} of {t}" for d, t in zip(shown["repeats_done"], shown["repeats"], strict=True)]
     shown["note"] = [
         ", ".join(word for word, holds in (("simulated", row.simulated), ("withdrawn", row.revoked)) if holds)

@@ -93,7 +93,7 @@ def _make(corpus: Corpus, rounds: list[LabelingRound], made: list[LabelRelease],
     try:
         found = preview_at(mark_of(labelling_round.id), policy)
     except ValueError as error:  # no vote yet
-        st.info(str(error).capitalize() + ".", icon=":material/pending:")
+        st.info(f"{str(error)[:1].upper()}{str(error)[1:]}.", icon=":material/pending:")
         return
     corpus_name = corpus.name if corpus.synthetic else None
     notices.synthetic_notice(corpus=corpus_name, simulated_raters=len(found.summary["simulated_raters"]))

@@ -42,13 +42,13 @@ def alphas_at(mark: Mark) -> dict[str, Coefficient]:
 
 @st.cache_data(max_entries=16, show_spinner="Comparing the raters")
 def raters_at(mark: Mark) -> pd.DataFrame:
-    """Per rater: with_others, n_with_others, mean_intensity, n_repeats, same_emotion, intensity_difference, seconds."""
+    """By rater: with_others, n_with_others, mean_intensity, n_repeats, same_emotion, intensity_difference, seconds."""
     answers = answers_at(mark)
     others = agreement.with_the_others(votes.votes(answers)).rename(
         columns={"n_clips": "n_with_others", "agreement": "with_others"}
     )
-    table = others.merge(agreement.with_themselves(answers), on="rater", how="outer")
-    return table.merge(votes.pace(answers), on="rater", how="outer")
+    tables = (others, agreement.with_themselves(answers), votes.pace(answers))
+    return pd.concat([table.set_index("rater") for table in tables], axis=1).sort_index()
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing the raters")
