@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from sqlalchemy import Select, case, func, or_, select
+from sqlalchemy import Select, case, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from db import events
@@ -274,6 +274,12 @@ def take_over(session: Session, round_id: int, rater_ids: list[int], actor: str)
             shares[taker].append(assignment)
     for rater_id, taken in shares.items():
         _pass_on(session, labelling_round, taken, rater_id)
+    session.execute(
+        update(Assignment)
+        .where(Assignment.round_id == round_id, Assignment.kind.not_in(VOTES), Assignment.done_at.is_(None),
+               Assignment.freed_at.is_(None), Assignment.rater_id.not_in(rater_ids))
+        .values(freed_at=now())
+    )  # practice and repeats have lost their purpose  # fmt: skip
     n_taken = sum(map(len, shares.values()))
     events.record(session, actor, "round.taken_over", {"round": round_id, "raters": list(rater_ids), "clips": n_taken})
     return n_taken

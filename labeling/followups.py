@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from db import events
 from db.models import Assignment, LabelingRound, Rating, now
 from labeling.algorithm1 import is_tied
-from labeling.assignment import BROKEN_BY, VOTES, open_assignment
+from labeling.assignment import BROKEN_BY, VOTES, free_repeats, open_assignment
 from labeling.emotions import EMOTIONS
 from labeling.votes import tied_clips
 
@@ -18,7 +18,7 @@ class ClipVotes:
     """Where one clip of a round stands."""
 
     emotions: dict[str, int]  # votes for each emotion
-    open: list[Assignment]  # slots that wait for an answer
+    open: list[Assignment]  # slots that wait for an answer, the planned ones first
     broken: int  # raters who called it broken
     cannot_tell: int
 
@@ -44,7 +44,8 @@ def clip_votes(session: Session, round_id: int, clip_id: int) -> ClipVotes:
     answers = list(newest.values())
     return ClipVotes(
         emotions={emotion: sum(found == emotion for _, found, _ in answers) for emotion in EMOTIONS},
-        open=[assignment for assignment, _, _ in answers if assignment.done_at is None],
+        open=sorted((assignment for assignment, _, _ in answers if assignment.done_at is None),
+                    key=lambda assignment: assignment.slot),
         broken=sum(problem == "broken_clip" for *_, problem in answers),
         cannot_tell=sum(problem == "cannot_tell" for *_, problem in answers),
     )
@@ -65,13 +66,12 @@ def after_rating(session: Session, rated: Assignment) -> None:
         _ask_nobody(session, rated.round_id, rated.clip_id)
         return
     needed = max(0, labelling_round.votes_per_clip - votes.n_votes)
-    further = [assignment for assignment in votes.open if assignment.kind == "adjudication"]
-    if needed > len(votes.open):
-        for _ in range(needed - len(votes.open)):
-            open_assignment(session, labelling_round, rated.clip_id, "adjudication")
-    elif not (votes.tied and needed == 0):  # a tie keeps the further vote that somebody asked for
-        for assignment in further[max(0, needed - (len(votes.open) - len(further))):]:
-            assignment.freed_at = now()
+    for _ in range(needed - len(votes.open)):
+        open_assignment(session, labelling_round, rated.clip_id, "adjudication")
+    kept = max(needed, 1) if votes.tied else needed  # a tie keeps the further vote that somebody asked for
+    for assignment in votes.open[kept:]:
+        assignment.freed_at = now()
+        free_repeats(session, assignment)
 
 
 def _ask_nobody(session: Session, round_id: int, clip_id: int) -> None:

@@ -434,6 +434,23 @@ def test_an_option_that_cannot_be_is_a_clear_message_too(tmp_path, data_root, ca
     assert "error: frames_per_second = 0.0: expected 1 to 1000" in capfd.readouterr().err
 
 
+def test_the_demo_command_makes_and_imports_the_demo_corpus_in_either_layout(data_root, capfd):
+    # Both are made with one sentence per subject; the second only as a folder, which `check` then finds in order.
+    assert main(["demo", "--sentences", "1", "--json"]) == 0
+    made = json.loads(capfd.readouterr().out)
+    assert Path(made["made"]["folder"]) == data_root / "demo" / "peers-small-1-seed-0"
+    assert (made["imported"]["name"], made["imported"]["action"]) == ("demo", "imported")
+    assert made["imported"]["synthetic"] is True
+    out = data_root / "elsewhere"
+    assert main(["demo", "--sentences", "1", "--layout", "raw", "--out", str(out), "--no-import"]) == 0
+    assert "demo corpus: " in capfd.readouterr().out
+    main(["check", str(out), "--json"])
+    report = json.loads(capfd.readouterr().out)
+    assert report["layout"] == "raw"
+    assert report["clips"] == made["imported"]["clips"]
+    assert {problem["kind"] for problem in report["problems"]} == {"missing_audio"}
+
+
 def test_a_cancelled_import_stops_at_once_and_leaves_nothing(tmp_path):
     folder = write_small(tmp_path / "c", "raw", [sequence("F1", f"e{i:02d}", 50) for i in range(1, 30)])
     data = tmp_path / "data"

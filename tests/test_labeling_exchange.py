@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling.exchange import BadRatings, as_csv, as_json, for_spreadsheet, from_spreadsheet, parse_ratings, read_ratings
+from labeling.exchange import (
+    BadRatings,
+    as_csv,
+    as_json,
+    for_spreadsheet,
+    from_spreadsheet,
+    parse_ratings,
+    read_ratings,
+)
 
 GOOD = "subject,clip,rater,emotion,intensity\nF1,F1_e01,ann,happy,4\nF1,F1_e01,bob,sadness,1\n"
 ROWS = [["F1", "F1_e01", "ann", "happy", 4], ["F1", "F1_e01", "bob", "sadness", 1]]
@@ -42,7 +50,7 @@ def problems(*lines: str) -> str:
         GOOD.replace("F1,F1_e01,bob", "\n,,,,\nF1,F1_e01,bob"),
         "note,intensity,emotion,rater,clip,subject\n,4,happy,ann,F1_e01,F1\nx,1,sadness,bob,F1_e01,F1\n",
     ],
-    ids=["plain", "byte order mark", "semicolons", "tabs", "Windows", "no last newline", "odd header", "spaces and case",
+    ids=["plain", "byte order mark", "semicolons", "tabs", "Windows", "no last newline", "odd header", "spaces, case",
          "4.0", "quotes", "blank lines", "other order, further column"],
 )  # fmt: skip
 def test_what_spreadsheets_make_of_a_file_is_read(text):
@@ -145,7 +153,10 @@ def test_numbers_times_and_truth_have_one_spelling_in_csv():
         "who": [["b", "a"], []], "n": pd.array([1, None], dtype="Int64"),
     })  # fmt: skip
     assert as_csv(table).splitlines() == [
-        "at,score,yes,label,who,n", "2024-05-06T07:08:09+00:00,3.333333333,true,happy,b a,1", ",3,false,,,"]  # fmt: skip
+        "at,score,yes,label,who,n",
+        "2024-05-06T07:08:09+00:00,3.333333333,true,happy,b a,1",
+        ",3,false,,,",
+    ]
 
 
 def test_a_score_just_above_the_threshold_does_not_read_as_the_threshold():

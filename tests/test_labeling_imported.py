@@ -67,7 +67,8 @@ def test_a_tie_among_imported_votes_can_be_adjudicated(sqlite_engine):
     round_id = bring_in(sqlite_engine, corpus_id, *lines)
     with writing(sqlite_engine) as session:
         (clip_id,) = votes.tied_clips(session, round_id)
-        assert followups.adjudicate(session, round_id, clip_id, "test").rater_id is None  # imported raters are not asked
+        asked = followups.adjudicate(session, round_id, clip_id, "test")
+        assert asked.rater_id is None  # nobody asks an imported rater
         assert assignment.add_rater(session, round_id, rater_id, "test") == 1
         given = assignment.next_assignment(session, rater_id)
         assert (given.kind, given.slot) == ("adjudication", 4)

@@ -59,7 +59,8 @@ def test_a_release_has_the_labels_and_subjects_of_algorithm_1(engine):
 
 def test_a_release_says_what_it_rests_on(engine):
     made = release(engine, rated(engine))
-    assert (made.policy, made.minimum_votes, made.threshold, made.n_ratings, made.n_ties) == ("adjudicate", 3, 3.0, 9, 1)
+    assert (made.policy, made.minimum_votes, made.threshold) == ("adjudicate", 3, 3.0)
+    assert (made.n_ratings, made.n_ties) == (9, 1)
     assert made.simulated is False
     summary = made.summary
     assert summary["labels"] == {"happy": 1, "angry": 0, "sadness": 0, "neutral": 1}

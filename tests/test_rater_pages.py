@@ -15,9 +15,9 @@ from db.models import Assignment, Clip, Event, Rater, Rating, now
 from db.session import reading, writing
 from labeling import assignment as assignments
 from workbench import texts
-from workbench.player import default_texts
+from workbench.player import PlayerSource, default_texts
 from workbench.rater import saving
-from workbench.rater.desk import Desk, example_clip, look, previous
+from workbench.rater.desk import Desk, Watched, example_clip, look, previous
 from workbench.rater.seal import seal, unseal
 from workbench.session import engine
 
@@ -419,13 +419,27 @@ def test_a_name_that_we_did_not_make_is_refused(world, forged):
         unseal(forged)
 
 
-def test_what_the_player_reports_is_remembered_until_the_clip_is_rated():
-    desk = Desk()
-    desk.note(5, {"type": "ended", "plays": 1, "coverage": 0.8, "watched_s": 2.0})
-    desk.note(5, {"type": "ended", "plays": 2, "coverage": 0.4, "watched_s": 3.5})
-    assert (desk.watched[5].plays, desk.watched[5].coverage, desk.watched[5].watched_s) == (2, 0.8, 3.5)
-    desk.note(6, {"type": "error", "message": "gone"})
-    assert desk.failed == {6}
+def test_what_the_player_reports_is_remembered_until_the_clip_is_rated(world):
+    desk = desk_with_a_clip(world)
+    desk.note(5, {"id": "here", "type": "ended", "plays": 1, "coverage": 0.8, "watched_s": 2.0})
+    desk.note(5, {"id": "here", "type": "ended", "plays": 2, "coverage": 0.4, "watched_s": 3.5})
+    desk.note(5, {"id": "gone", "type": "ended", "plays": 9, "coverage": 1.0, "watched_s": 9.0})
+    assert desk.watched[5] == Watched(plays=2, coverage=0.8, watched_s=3.5)
+
+
+def test_a_clip_that_does_not_load_is_remembered_and_addresses_that_expired_are_renewed_once(world):
+    desk = desk_with_a_clip(world)
+    desk.note(5, {"id": "here", "type": "error", "message": "expired 403"})
+    assert (desk.sources, desk.failed) == ({}, set())
+    desk = desk_with_a_clip(world, desk)
+    desk.note(5, {"id": "here", "type": "error", "message": "expired 403"})
+    assert desk.failed == {5}
+
+
+def desk_with_a_clip(world: World, desk: Desk | None = None) -> Desk:
+    desk = desk or Desk()
+    desk.sources[5] = PlayerSource("here", "a", "b", None, None, 25.0)
+    return desk
 
 
 def test_every_save_is_an_event(world):

@@ -10,7 +10,6 @@ from benchmarks.rating_world import World, make_world
 from db import access
 from db.models import Assignment, Clip, Rating
 from db.session import reading, writing
-from labeling import assignment as assignments
 from tests.app_server import AppServer
 
 PATIENCE_MS = 45_000  # a busy machine
@@ -47,18 +46,14 @@ class Tab:
 
     def wait_for_clip(self) -> None:
         self.page.locator(".save").wait_for()
-        self.page.locator("canvas").first.wait_for()
+        self.page.locator(", ".join(f"[data-state={state}]" for state in SHOWN)).first.wait_for()
 
     def watch(self) -> None:
-        """Play the clip to its end; Save then says what is still missing instead of "watch first"."""
+        """Play the clip to its end, and wait until the page knows."""
         self.wait_for_clip()
-        why = self.page.locator(".why")
-        for _ in range(PATIENCE_MS // 1500):
-            self.press("r")  # too early it does nothing
-            self.page.wait_for_timeout(1500)
-            if why.text_content() != WATCH_FIRST:
-                return
-        raise AssertionError("the clip did not play to its end")
+        self.press("r")
+        self.page.locator("[data-state=ended]").first.wait_for()
+        self.page.wait_for_function(f"{PANEL}.querySelector('.why').textContent !== '{WATCH_FIRST}'")
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -84,6 +79,7 @@ class Tab:
 
 PANEL = ("[...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')]"
          ".map(e => e.shadowRoot?.querySelector('.panel')).find(Boolean)")  # fmt: skip
+SHOWN = ("ready", "playing", "paused", "ended")
 WATCH_FIRST = "Watch the clip to its end once, then you can save."
 
 
@@ -248,10 +244,11 @@ def test_an_answer_survives_a_server_that_is_killed_and_comes_back(open_tab, app
     assert [(rating.emotion, rating.intensity) for rating in tab.stored] == [("angry", 4)]
 
 
-def test_nothing_in_the_page_or_on_the_wire_names_a_clip(open_tab, world):
+def test_nothing_in_the_page_or_on_the_wire_names_a_clip_and_nobody_else_is_asked(open_tab, world):
     tab = open_tab(8)
     seen: list[str] = []
-    tab.page.on("request", lambda request: seen.append(request.url))
+    urls: list[str] = []
+    tab.page.on("request", lambda request: urls.append(request.url))
     tab.page.on("websocket", lambda ws: ws.on("framereceived", lambda frame: seen.append(_text(frame))))
     tab.page.reload()
     tab.rate("h", "3")
@@ -262,7 +259,8 @@ def test_nothing_in_the_page_or_on_the_wire_names_a_clip(open_tab, world):
         clips = session.scalars(select(Clip)).all()
         names = {clip.name for clip in clips} | {clip.subject.name for clip in clips}
         names |= {clip.sentence for clip in clips if clip.sentence.startswith("e")} | {"bench"}
-    everything = "\n".join(seen)
+    assert [url for url in urls if not url.startswith((tab.link.split("?")[0], "data:", "blob:"))] == []
+    everything = "\n".join(seen + urls)
     assert len(seen) > 20
     assert [name for name in names if re.search(rf"(?<![A-Za-z0-9_=-]){name}(?![A-Za-z0-9_=-])", everything)] == []
 
@@ -337,6 +335,19 @@ def _violations(axe, page) -> list[str]:
         if violation["id"] not in _STREAMLITS_OWN
         for node in violation["nodes"]
     ]
+
+
+def test_after_a_click_elsewhere_enter_still_saves(open_tab):
+    tab = open_tab(8)
+    tab.watch()
+    before = len(tab.stored)
+    tab.page.get_by_role("button", name="How to rate").click()
+    tab.page.get_by_role("dialog").wait_for()
+    tab.press("Escape")
+    tab.page.get_by_role("dialog").wait_for(state="detached")
+    tab.press("n", "5", "Enter")
+    tab.wait_for_saved()
+    assert len(tab.stored) == before + 1
 
 
 def test_with_the_keyboard_alone_an_answer_can_be_given(open_tab):

@@ -1,5 +1,6 @@
 """Which pages a visitor sees: researchers all of them, raters their own, everybody else the way in."""
 
+from pathlib import Path
 from types import ModuleType
 
 import streamlit as st
@@ -8,6 +9,8 @@ from workbench.rater import rate
 from workbench.researcher import corpus, imports, labelling, notices, overview, places, raters, releases, settings
 from workbench.session import Visitor, visitor
 
+# Ours, since the browser would fetch a ":material/...:" icon for the tab from a server of Google's.
+ICON = str(Path(__file__).with_name("icon.svg"))
 STYLE = """<style>
 [data-testid=stMainBlockContainer] { max-width: 88rem; padding: 2.75rem 2.5rem 4rem; }
 [data-testid=stMainBlockContainer] h1 { font-size: 1.9rem; padding: 0 0 .75rem; }
@@ -29,16 +32,16 @@ def show() -> None:
     """Show the page that this visitor asked for, or the one that they may see."""
     who = visitor()
     if who.role == "rater":
-        st.set_page_config(page_title="EavaNet Workbench", page_icon=":material/face:", layout="wide")
+        st.set_page_config(page_title="EavaNet Workbench", page_icon=ICON, layout="wide")
         st.navigation([st.Page(lambda: rate.page(who), title="Rating", default=True)], position="hidden").run()
     elif who.role == "researcher":
-        st.set_page_config(page_title="EavaNet Workbench", page_icon=":material/face:", layout="wide")
+        st.set_page_config(page_title="EavaNet Workbench", page_icon=ICON, layout="wide")
         st.html(STYLE)
         page = st.navigation(researcher_pages(who))
         notices.show_kept()
         page.run()
     else:
-        st.set_page_config(page_title="EavaNet Workbench", page_icon=":material/face:")
+        st.set_page_config(page_title="EavaNet Workbench", page_icon=ICON)
         st.navigation([st.Page(lambda: _way_in(who), title="Welcome", default=True)], position="hidden").run()
 
 

@@ -6,6 +6,7 @@ Streamlit serves the pages; what a page cannot do (set a cookie, serve a file to
 import contextlib
 import gc
 import html
+import importlib
 import ipaddress
 import sys
 from collections.abc import AsyncIterator
@@ -80,7 +81,9 @@ async def lifespan(app) -> AsyncIterator[dict]:
         f"  {local_address()}sign-in?token={token}\n",
         flush=True,
     )
-    # What is loaded now stays loaded: the collector need not look through it again at every click.
+    # The first visitor should not wait for the pages and what they bring; and what is loaded now stays loaded, so
+    # the collector need not look through it again at every click.
+    await run_in_threadpool(importlib.import_module, "workbench.navigation")
     gc.collect()
     gc.freeze()
     yield {}
@@ -183,7 +186,8 @@ class PrivacyHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.setdefault("Referrer-Policy", "no-referrer")
+                # Not "no-referrer": browsers then send "Origin: null" with our own forms, see `_same_origin`.
+                headers.setdefault("Referrer-Policy", "same-origin")
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 headers.setdefault("X-Frame-Options", "SAMEORIGIN")
             await send(message)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
+from threadpoolctl import threadpool_limits
 
 from db import playback, preprocess, store
 from db.corpus import rows
@@ -73,7 +74,9 @@ def import_corpus(
             _refuse_change(existing, source, settings, digests, update)
         elif complete:
             return _keep(engine, source, actor)
-    with _clear_space_errors(source):
+    # The matrices are so small that threads only wait for each other (three times slower), and their number would
+    # show in the last bits of what is written.
+    with threadpool_limits(limits=1, user_api="blas"), _clear_space_errors(source):
         return _import(engine, source, options, existing is not None, progress, actor)
 
 

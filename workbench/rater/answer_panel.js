@@ -151,6 +151,10 @@ class Panel {
     if (!input || this.pending) return;
     input.checked = true;
     this.changed(input);
+    // Whatever was clicked before has the focus still: Enter and Space now mean Save and Play, not that button.
+    let focused = document.activeElement;
+    while (focused?.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement;
+    focused?.blur();
   }
 
   problemOf(reason) {

@@ -34,10 +34,10 @@ class Desk:
     sources: dict[int | str, PlayerSource] = field(default_factory=dict)
     watched: dict[int, Watched] = field(default_factory=dict)  # by assignment
     failed: set[int] = field(default_factory=set)  # assignments whose clip did not load
+    renewed: set[int] = field(default_factory=set)  # assignments whose addresses had expired and were made anew
     revising: int | None = None  # an earlier assignment on the desk again, by Undo
     saved_here: int = 0  # answers saved in this tab; the first clip of a visit does not start by itself
     outcome: Outcome | None = None
-    reading_instructions: bool = False
 
     def source(self, place: int | str, clip: Clip, viewer: str) -> PlayerSource:
         """The addresses of the clip of an assignment, or of the example; nothing in them names the clip."""
@@ -52,9 +52,11 @@ class Desk:
         self.sources = {key: source for key, source in self.sources.items() if key in assignment_ids}
 
     def note(self, assignment_id: int, event: dict) -> None:
-        """Remember what the player reported about an assignment's clip."""
+        """Remember what the player reported; a late word about a clip that has left the desk is ignored."""
+        if event.get("id") != self.sources[assignment_id].id:
+            return
         if event.get("type") == "error":
-            self.failed.add(assignment_id)
+            self._note_error(assignment_id, str(event.get("message")))
             return
         self.failed.discard(assignment_id)
         before = self.watched.get(assignment_id, Watched())
@@ -63,6 +65,15 @@ class Desk:
             coverage=max(before.coverage, min(1.0, float(event.get("coverage") or 0.0))),
             watched_s=max(before.watched_s, float(event.get("watched_s") or 0.0)),
         )
+
+    def _note_error(self, assignment_id: int, message: str) -> None:
+        # A tab that was left open overnight: fresh addresses, at which the player goes on by itself. Once, lest a
+        # clock that is wrong make the page run for ever.
+        if message.startswith("expired") and assignment_id not in self.renewed:
+            self.renewed.add(assignment_id)
+            self.sources.clear()
+        else:
+            self.failed.add(assignment_id)
 
 
 @dataclass(frozen=True)

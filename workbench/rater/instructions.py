@@ -10,27 +10,18 @@ from workbench.texts import Texts
 
 
 def page(
-    t: Texts, example: PlayerSource | None, study_text: str, practice_clips: int, first_time: bool,
-    on_done: Callable[[], None],
+    t: Texts, example: PlayerSource | None, study_text: str, practice_clips: int, on_done: Callable[[], None]
 ) -> None:
-    """The instructions; `on_done` is called when the rater goes on.
-
-    At the first time the rater confirms that the example can be heard; later the way back is always open.
-    """
+    """The instructions; `on_done` is called when the rater goes on, which takes having heard the example."""
     st.title(t("instructions.title"), anchor=False)
     st.write(t("instructions.welcome"))
     left, right = st.columns([11, 10], gap="large")
     with left:
         _what_to_do(t, study_text)
     with right:
-        ready = _example(t, example) or not first_time
-        if not first_time:
-            label = t("instructions.back_to_rating")
-        elif practice_clips:
-            label = t("instructions.start_practice", count=practice_clips)
-        else:
-            label = t("instructions.start")
-        st.button(label, type="primary", disabled=not ready, on_click=on_done, width="stretch")
+        ready = _example(t, example)
+        start = t("instructions.start_practice", count=practice_clips) if practice_clips else t("instructions.start")
+        st.button(start, type="primary", disabled=not ready, on_click=on_done, width="stretch")
         if not ready:
             st.caption(t("instructions.start_hint"))
 

@@ -31,7 +31,7 @@ STYLE = """<style>
 [data-testid=stHeading] h1 { font-size: 2rem; padding: .25rem 0 .5rem; }
 [data-testid=stHeading] h2 { font-size: 1.3rem; padding: .75rem 0 .25rem; }
 /* Streamlit writes the chosen language in the theme's own colour, too faint on a dark page. */
-[data-testid=stButtonGroup] button[aria-checked=true] * {
+[data-testid=stMain] [data-testid=stButtonGroup] button[aria-checked=true] * {
   color: CanvasText !important;
 }
 @media (max-width: 640px) {
@@ -50,7 +50,7 @@ def page(who: Visitor) -> None:
     desk = st.session_state.setdefault("desk", Desk())
     with reading(engine()) as session:
         seen = look(session, who.row_id, desk)
-    if not seen.instructions_read or desk.reading_instructions:
+    if not seen.instructions_read:
         _language(t, who)
         _instructions(t, who, desk, seen)
     elif seen.assignment is None:
@@ -87,11 +87,10 @@ def _instructions(t: Texts, who: Visitor, desk: Desk, seen: Look) -> None:
         clip = example_clip(session, who.row_id)
     example = desk.source("example", clip, who.viewer) if clip else None
 
-    def done() -> None:
-        note_instructions_read(engine(), who.row_id)
-        desk.reading_instructions = False
-
-    instructions.page(t, example, seen.study_text, seen.progress.practice_total, not seen.instructions_read, done)
+    instructions.page(
+        t, example, seen.study_text, seen.progress.practice_total,
+        on_done=lambda: note_instructions_read(engine(), who.row_id),
+    )  # fmt: skip
 
 
 def _rating(t: Texts, who: Visitor, desk: Desk, seen: Look) -> None:

@@ -18,8 +18,8 @@ different numbers of votes. Emotions are compared as names (nominal), intensitie
 interval (95%) comes from drawing the clips again, 1,000 times. Krippendorff's own advice: from 0.80 on reliable, from
 0.67 on for tentative conclusions; emotions in speech usually reach less.
 
-**Fleiss' kappa** says the same for clips with equally many votes; **Cohen's kappa** compares two raters on the clips that
-both rated. A coefficient is undefined where everybody gave one and the same answer.
+**Fleiss' kappa** says the same for clips with equally many votes; **Cohen's kappa** compares two raters on the clips
+that both rated. A coefficient is undefined where everybody gave one and the same answer.
 """
 
 
@@ -59,8 +59,10 @@ def show_agreement(labelling_round: LabelingRound, who: Visitor) -> None:
     st.markdown("**Each rater**")
     _raters(mark)
     with st.container(horizontal=True, horizontal_alignment="right"):
-        downloads(f"{labelling_round.name}-agreement-pairs", lambda: kappas_at(mark), who, what="agreement-of-pairs", label="Pairs of raters")
-        downloads(f"{labelling_round.name}-agreement-raters", lambda: raters_at(mark).reset_index(names="rater"), who, what="agreement-of-raters", label="Raters")
+        name = f"{labelling_round.name}-agreement"
+        downloads(f"{name}-pairs", lambda: kappas_at(mark), who, what="agreement-of-pairs", label="Pairs of raters")
+        downloads(f"{name}-raters", lambda: raters_at(mark).reset_index(names="rater"), who, what="agreement-of-raters",
+                  label="Raters")  # fmt: skip
 
 
 def _coefficient(name: str, found: Coefficient) -> None:

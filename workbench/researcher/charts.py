@@ -98,10 +98,14 @@ def subjects_figure(subjects: pd.DataFrame, threshold: float) -> go.Figure:
     """
     rows = subjects.dropna(subset="score").sort_values(["score", "subject"])
     figure = _figure(90 + 26 * len(rows), hovermode="closest")
-    for selected, colour, name in ((True, RAISED, "selected"), (False, "#8a909c", "not selected")):
+    # Filled and open, so that it does not hang on the colour.
+    for selected, colour, symbol, name in (
+        (True, RAISED, "circle", "selected"), (False, "#8a909c", "circle-open", "not selected"),
+    ):  # fmt: skip
         part = rows[rows["selected"] == selected]
         figure.add_scatter(
-            x=part["score"], y=part["subject"], mode="markers", name=name, marker={"size": 11, "color": colour},
+            x=part["score"], y=part["subject"], mode="markers", name=name,
+            marker={"size": 11, "color": colour, "symbol": symbol, "line": {"width": 2}},
             error_x={
                 "type": "data", "symmetric": False, "array": (part["high"] - part["score"]).fillna(0),
                 "arrayminus": (part["score"] - part["low"]).fillna(0), "color": colour, "thickness": 1.6, "width": 4,
@@ -114,8 +118,7 @@ def subjects_figure(subjects: pd.DataFrame, threshold: float) -> go.Figure:
         x=threshold, y=1, yref="paper", text=f"must exceed {threshold:g}", showarrow=False, yanchor="bottom",
         font={"color": "#d55e00", "size": 12},
     )  # fmt: skip
-    figure.update_layout(showlegend=True, margin={"l": 8, "r": 8, "t": 28, "b": 8})
-    figure.update_layout(legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"})
+    figure.update_layout(margin={"l": 8, "r": 8, "t": 28, "b": 8})
     figure.update_yaxes(categoryorder="array", categoryarray=list(rows["subject"]), fixedrange=True, dtick=1)
     return figure.update_xaxes(range=[0.8, 5.2], tickvals=[1, 2, 3, 4, 5], title="mean intensity, 1 to 5")
 

@@ -88,9 +88,12 @@ def _facts(clip: Clip) -> None:
 """
     )
     with st.expander("Files", icon=":material/folder_open:"):
-        for what, path in (
-            ("Motion", clip.vertices_path), ("Recorded sound", clip.source_audio_path), ("Prepared sound", clip.audio_path),
-        ):  # fmt: skip
+        paths = {
+            "Motion": clip.vertices_path,
+            "Recorded sound": clip.source_audio_path,
+            "Prepared sound": clip.audio_path,
+        }
+        for what, path in paths.items():
             st.caption(what)
             st.code(path or "none", language=None, wrap_lines=True)
 
@@ -104,29 +107,36 @@ def _sound(clip: Clip) -> None:
         st.caption("No sound.")
         return
     try:
-        outline = _outline(clip.id, clip.source_audio_sha256 or "", clip.audio_path or "")
+        low, high, duration_s, recorded = _outline(clip.id, clip.source_audio_sha256 or "", clip.audio_path or "")
     except (OSError, ValueError) as error:
         st.warning(str(error), icon=":material/volume_off:")
         return
-    low, high, duration_s = outline
     fps = clip.corpus.frames_per_second
-    kept = (clip.first_frame / fps, (clip.first_frame + clip.n_frames) / fps) if clip.n_frames else None
+    start = clip.first_frame / fps
+    kept = (start, start + clip.n_frames / fps) if recorded and clip.n_frames else None
     st.plotly_chart(
         charts.waveform_figure(low, high, duration_s, kept),
         config=charts.config(f"{clip.name}-waveform"),
         key="waveform",
     )
     st.caption(
-        "The sound as recorded. The grey stretches are silence; they were cut off, with the frames that go with them."
+        "The sound as recorded. Grey stretches are silence; they were cut off, with the frames that go with them."
+        if recorded
+        else "The sound as prepared: without the silence at both ends. The recording itself is not there at present."
     )
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
-def _outline(clip_id: int, sha256: str, audio_path: str) -> tuple[np.ndarray, np.ndarray, float]:
+def _outline(clip_id: int, sha256: str, audio_path: str) -> tuple[np.ndarray, np.ndarray, float, bool]:
+    """Lowest and highest samples, seconds, and whether it is the recording (else what was made of it)."""
     with reading(engine()) as session:
         clip = catalogue.find_clip(session, clip_id)
+    recorded = True
+    try:
         samples = clips.load_audio(clip, trimmed=False)
-    return *catalogue.waveform(samples), len(samples) / SAMPLE_RATE
+    except (OSError, ValueError):  # the disk with the source is not always there
+        samples, recorded = clips.load_audio(clip), False
+    return *catalogue.waveform(samples), len(samples) / SAMPLE_RATE, recorded
 
 
 def _scores(clip: Clip) -> None:

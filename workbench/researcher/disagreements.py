@@ -41,8 +41,8 @@ def show_disagreements(labelling_round: LabelingRound, who: Visitor) -> None:
     }
     with st.container(horizontal=True, vertical_alignment="center"):
         chosen = st.segmented_control(
-            "Show", list(lists), default=TIES if tied else DIVIDED, format_func=lambda name: f"{name} ({lists[name]:,})",
-            label_visibility="collapsed", key="which disagreements",
+            "Show", list(lists), default=TIES if tied else DIVIDED, key="which disagreements",
+            format_func=lambda name: f"{name} ({lists[name]:,})", label_visibility="collapsed",
         )  # fmt: skip
         st.space("stretch")
         downloads(f"{labelling_round.name}-disagreements", lambda: divided, who, what="disagreements")
@@ -163,8 +163,10 @@ def _ratings(of_clip: pd.DataFrame) -> None:
     st.dataframe(
         table.sort_values(["slot", "rater"], na_position="last"), hide_index=True, height="content", placeholder="",
         column_order=["rater", "answer", "intensity", "kind", "reason", "plays"], key="ratings of clip",
-        column_config={"rater": "Rater", "answer": "Answer", "intensity": "Intensity", "kind": "Kind", "reason": "Reason",
-                       "plays": st.column_config.NumberColumn("Plays", help="How often the clip was played to its end")},
+        column_config={
+            "rater": "Rater", "answer": "Answer", "intensity": "Intensity", "kind": "Kind", "reason": "Reason",
+            "plays": st.column_config.NumberColumn("Plays", help="How often the clip was played to its end"),
+        },
     )  # fmt: skip
 
 

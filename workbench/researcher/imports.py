@@ -36,6 +36,7 @@ NORMALISATIONS = {
     "none": "none: coordinates stay as they are",
     "per-axis": "per axis (only to record how files in the peers' layout were made)",
 }
+LOUDNESSES = {"peak": "the peak", "rms": "the mean level (RMS)"}
 TAKES = {None: "named e01 and 01, as in BIWI", "emotional": "without an e, all emotional", "neutral": "all neutral",
          "facexhubert": "01 to 80, of which 41 to 80 are emotional (FaceXHuBERT)"}  # fmt: skip
 
@@ -74,7 +75,7 @@ def _folder_form(who: Visitor) -> None:
         "Name", placeholder="as in corpus.toml, else the folder's name", key="name", max_chars=64, width=420,
         help="Letters, digits, - and _. The corpus has this name everywhere in the workbench.",
     ).strip()  # fmt: skip
-    arguments = _options(layout)
+    arguments = _options(both=layout is not None and _holds_both(folder))
     if name:
         arguments += ["--name", name]
     problem = _name_problem(name)
@@ -120,48 +121,36 @@ def _holds_both(folder: Path) -> bool:
     return (folder / "vertices_npy").is_dir() and (folder / "faces").is_dir()
 
 
-def _options(layout: str | None) -> list[str]:
+def _options(both: bool) -> list[str]:
     """The options as arguments of the command; those left alone are left out."""
     default = ImportOptions()
-    with st.expander("Options", icon=":material/tune:"):
+    with st.expander("Options", icon=":material/tune:", expanded=both):
         left, right = st.columns(2)
-        fps = left.number_input(
-            "Frames per second", 1.0, 240.0, None, placeholder="as corpus.toml says, else 25", key="fps"
-        )
-        how = right.selectbox("Normalisation", list(NORMALISATIONS), format_func=NORMALISATIONS.get, key="normalisation",
-                              help="Of coordinates. Per-frame scaling makes a still face breathe a little, but is what "
-                              "published numbers are computed on; see docs/corpora.md.")  # fmt: skip
-        tolerance = left.number_input("Sound and motion may differ by (frames)", 0.0, 100.0, default.tolerance_frames,
-                                      key="tolerance", help="Clips that differ by more are kept as broken.")  # fmt: skip
-        takes = right.selectbox("Sentences are", list(TAKES), format_func=TAKES.get, key="sentence names")
-        loudness = left.selectbox(
-            "-3 dB refers to",
-            LOUDNESS,
-            format_func={"peak": "the peak", "rms": "the mean level (RMS)"}.get,
-            key="loudness",
-        )
-        top_db = right.number_input(
-            "Silence lies below the loudest moment by (dB)", 10.0, 120.0, default.top_db, key="top db"
-        )
-        chosen = (
-            right.selectbox("Layout", ["peers", "raw"], format_func=LAYOUTS.get, key="layout")
-            if layout and st.session_state.get("folder") and _holds_both(Path(st.session_state["folder"]).expanduser())
-            else None
-        )
-    given = [
-        ("--fps", fps), ("--normalisation", how), ("--layout", chosen),
-        ("--tolerance", tolerance if tolerance != default.tolerance_frames else None),
-        ("--numbering", takes if takes == "facexhubert" else None),
-        ("--sentences-are", takes if takes in ("emotional", "neutral") else None),
-        ("--loudness", loudness if loudness != default.loudness else None),
-        ("--top-db", top_db if top_db != default.top_db else None),
-    ]  # fmt: skip
-    return [
-        part
-        for option, value in given
-        if value is not None
-        for part in (option, f"{value:g}" if isinstance(value, float) else value)
-    ]
+        layout = left.selectbox("Layout", list(LAYOUTS), format_func=LAYOUTS.get, key="layout") if both else None
+        fps = left.number_input("Frames per second", 1.0, 240.0, None, placeholder="as corpus.toml says, else 25")
+        how = right.selectbox(
+            "Normalisation", list(NORMALISATIONS), format_func=NORMALISATIONS.get,
+            help="Of coordinates. Per-frame scaling makes a still face breathe a little, but is what published numbers "
+            "are computed on; see docs/corpora.md.",
+        )  # fmt: skip
+        tolerance = left.number_input(
+            "Sound and motion may differ by (frames)", 0.0, 100.0, default.tolerance_frames,
+            help="Clips that differ by more are kept as broken.",
+        )  # fmt: skip
+        takes = right.selectbox("Sentences are", list(TAKES), format_func=TAKES.get)
+        loudness = left.selectbox("-3 dB refers to", LOUDNESS, format_func=LOUDNESSES.get)
+        top_db = right.number_input("Silence lies below the loudest moment by (dB)", 10.0, 120.0, default.top_db)
+    given = {
+        "--layout": layout,
+        "--fps": fps,
+        "--normalisation": how,
+        "--tolerance": tolerance if tolerance != default.tolerance_frames else None,
+        "--numbering": takes if takes == "facexhubert" else None,
+        "--sentences-are": takes if takes in ("emotional", "neutral") else None,
+        "--loudness": loudness if loudness != default.loudness else None,
+        "--top-db": top_db if top_db != default.top_db else None,
+    }
+    return [str(part) for option, value in given.items() if value is not None for part in (option, value)]
 
 
 def _start(who: Visitor, command: str, folder: Path, arguments: list[str]) -> None:

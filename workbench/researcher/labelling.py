@@ -31,10 +31,7 @@ def page(who: Visitor) -> None:
             places.RATERS, "Create raters and start a round",
         )  # fmt: skip
         return
-    labelling_round = choose(
-        "round", rounds, "Labelling round", lambda row: f"{row.name} ({row.corpus.name}{', closed' if row.closed_at else ''})",
-        width=420,
-    )  # fmt: skip
+    labelling_round = choose("round", rounds, "Labelling round", _title_of, width=420)
     with reading(engine()) as session:
         simulated = int(votes.rater_progress(session, labelling_round.id)["simulated"].sum())
     corpus = labelling_round.corpus
@@ -50,6 +47,10 @@ def page(who: Visitor) -> None:
         if tab.open:
             with tab:
                 views[name]()
+
+
+def _title_of(labelling_round: LabelingRound) -> str:
+    return f"{labelling_round.name} ({labelling_round.corpus.name}{', closed' if labelling_round.closed_at else ''})"
 
 
 @st.fragment(run_every=LIVE_S)
@@ -86,7 +87,8 @@ def _rater_table(raters: pd.DataFrame, labelling_round: LabelingRound) -> None:
     ]
     st.dataframe(
         shown, hide_index=True, placeholder="", height="content" if len(shown) < 12 else 440, key="rater progress",
-        column_order=["rater", "share", "votes_done", "votes", "seconds", "repeated", "same_emotion", "last_at", "note"],
+        column_order=["rater", "share", "votes_done", "votes", "seconds", "repeated", "same_emotion", "last_at",
+                      "note"],
         column_config={
             "rater": st.column_config.TextColumn("Rater", pinned=True),
             "share": st.column_config.ProgressColumn("Progress", format="%.0f%%", min_value=0, max_value=100),

@@ -38,8 +38,8 @@ def show_new_links(page_path: str) -> None:
         one = len(new) == 1
         st.markdown(f"**:material/link: {'A new personal link' if one else f'{len(new)} new personal links'}**")
         st.write(
-            "Copy now and send to each rater: what is stored cannot be turned back into a link. Whoever has a link rates "
-            "in that person's name. A link that was lost is replaced by a new one."
+            "Copy now and send to each rater: what is stored cannot be turned back into a link. Whoever has a link "
+            "rates in that person's name. A link that was lost is replaced by a new one."
         )
         address = st.text_input(
             "Address of the workbench, as raters reach it", app_address(st.context.url or "", page_path), width=460,

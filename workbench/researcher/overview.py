@@ -71,14 +71,14 @@ def page(who: Visitor) -> None:
 
 def _welcome() -> None:
     st.write(
-        "Welcome. The workbench takes a corpus of talking 3D faces to a labelled data set: raters watch its clips in the "
-        "browser and name the emotion, and the paper's Algorithm 1 decides from their votes."
+        "Welcome. The workbench takes a corpus of talking 3D faces to a labelled data set: raters watch its clips in "
+        "the browser and name the emotion, and the paper's Algorithm 1 decides from their votes."
     )
     with st.container(border=True):
         st.markdown("**Begin with a corpus**")
         st.write(
-            "The demo corpus takes about a minute to make and shows everything, with synthetic speakers. A real corpus is "
-            "imported from a folder on this machine."
+            "The demo corpus takes about a minute to make and shows everything, with synthetic speakers. A real corpus "
+            "is imported from a folder on this machine."
         )
         if st.button("Make the demo corpus or import one", type="primary", icon=":material/upload:"):
             places.go(places.IMPORT)
@@ -108,7 +108,7 @@ def _steps(now: Standing) -> list[Step]:
         Step("A labelling round", has_round, now.newest_round.name if has_round else "none yet",
              "Start a round: it hands the clips out to the raters.", places.RATERS, "Start a round"),
         Step("Ratings", all_in, f"{now.votes_done:,} of {now.votes_total:,} votes" if has_round else "none yet",
-             f"Raters rate through their links; {missing:,} votes are missing." if has_round else "They come with a round.",
+             f"Raters rate through their links; {missing:,} votes are missing.",
              places.PROGRESS, "See the progress"),
         Step("Ties", bool(all_in and not now.n_ties), f"{now.n_ties:,} to decide" if has_round else "",
              "Ask further raters about clips without a majority.", places.PROGRESS, "Decide ties"),
@@ -154,7 +154,8 @@ def _corpus_card(corpus, counts) -> None:
 def _round_card(labelling_round: LabelingRound) -> None:
     with reading(engine()) as session:
         raters = votes.rater_progress(session, labelling_round.id)
-    done, total = int(raters["votes_done"].sum()), int(raters["votes"].sum())
+        clips = votes.clip_progress(session, labelling_round.id)
+    done, total = int(clips["answered"].sum()), int(clips["slots"].sum())
     with st.container(border=True):
         state = ":gray-badge[closed]" if labelling_round.closed_at else ":green-badge[open]"
         st.markdown(f":material/checklist: **{labelling_round.name}** {state}  \nCorpus {labelling_round.corpus.name}")

@@ -47,8 +47,8 @@ def _raters(raters: pd.DataFrame, who: Visitor) -> None:
 
 def _simulated(synthetic: list[str], who: Visitor) -> None:
     st.write(
-        f"A program can play raters on the synthetic corpus {' or '.join(synthetic)}. It errs as people do, and wherever its "
-        "answers count, the pages say that they are simulated."
+        f"A program can play raters on the synthetic corpus {' or '.join(synthetic)}. It errs as people do, and "
+        "wherever its answers count, the pages say that they are simulated."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = st.number_input("How many", 1, 30, 5, width=140)
@@ -136,8 +136,8 @@ def _replace_link(rater: pd.Series, who: Visitor) -> None:
 @st.dialog("Withdraw a rater")
 def _withdraw(rater: pd.Series, who: Visitor) -> None:
     st.write(
-        f"The link of **{rater['rater']}** stops working at once. The {rater['done']:,} clips that they rated stay and count. "
-        f"The {rater['open']:,} that they have not rated yet are given to the other raters of their rounds."
+        f"The link of **{rater['rater']}** stops working at once. The {rater['done']:,} clips that they rated stay and "
+        f"count. The {rater['open']:,} that they have not rated yet are given to the other raters of their rounds."
     )
     if st.button("Withdraw", type="primary", icon=":material/link_off:"):
         with writing(engine()) as session:

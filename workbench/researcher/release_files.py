@@ -1,4 +1,4 @@
-"""A release as files: labels and subjects as `python -m labeling.algorithm1` writes them, and everything in one JSON."""
+"""A release as files: labels and subjects as `python -m labeling.algorithm1` writes them; everything in one JSON."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What Algorithm 1 found, before it is kept as a release and after: subjects, labels, and how far they can be trusted."""
+"""What Algorithm 1 found, before it is kept as a release and after: subjects, labels, how far to trust them."""
 
 import pandas as pd
 import streamlit as st
@@ -46,8 +46,9 @@ def _numbers(labels: pd.DataFrame, subjects: pd.DataFrame) -> None:
 
 def _subjects(subjects: pd.DataFrame, threshold: float, key: str) -> None:
     st.caption(
-        f"A subject is selected if the mean of all intensities of their clips is strictly greater than {threshold:g}. Bars are "
-        "95% intervals that allow for ratings of one clip, and of one rater, being alike."
+        f"A subject is selected if the mean of all intensities of their clips is strictly greater than {threshold:g}. "
+        "Filled dots are selected. Bars are 95% intervals that allow for ratings of one clip, and of one rater, being "
+        "alike."
     )
     shown = subjects.rename(columns={"score_low": "low", "score_high": "high"})
     st.plotly_chart(charts.subjects_figure(shown, threshold), config=charts.config("subjects"), key=f"{key} subjects")
@@ -96,8 +97,8 @@ def _sensitivity(summary: dict, labels: pd.DataFrame, key: str) -> None:
     st.markdown("**Beside a model of the raters**")
     st.write(
         f"Dawid and Skene's model weighs each rater by how often they seem to err. It would give another label to "
-        f"{model['differs']:,} of the {int(labels['label'].notna().sum()):,} labelled clips. It is shown for comparison and "
-        "never used for a release."
+        f"{model['differs']:,} of the {int(labels['label'].notna().sum()):,} labelled clips. It is shown for "
+        "comparison and never used for a release."
     )
     accuracy = pd.DataFrame(
         {"rater": list(model["accuracy"]), "accuracy": [100 * v for v in model["accuracy"].values()]}

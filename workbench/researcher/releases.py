@@ -74,8 +74,8 @@ def _releases(corpus: Corpus, made: list[LabelRelease], who: Visitor) -> None:
     )
     partial = ", partial" if release.allow_partial else ""
     st.caption(
-        f"Round {release.summary['round']}, {release.n_ratings:,} votes of {len(release.summary['raters'])} raters; policy "
-        f"{release.policy}{partial}; threshold {release.threshold:g}, strictly; fingerprint of the votes "
+        f"Round {release.summary['round']}, {release.n_ratings:,} votes of {len(release.summary['raters'])} raters; "
+        f"policy {release.policy}{partial}; threshold {release.threshold:g}, strictly; fingerprint of the votes "
         f"`{release.ratings_sha256[:12]}`, of the result `{release.sha256[:12]}`. A release never changes."
     )
     show_result(labels, subjects, release.summary, release.policy, release.threshold, f"release {release.id}")
@@ -83,8 +83,10 @@ def _releases(corpus: Corpus, made: list[LabelRelease], who: Visitor) -> None:
 
 def _make(corpus: Corpus, rounds: list[LabelingRound], made: list[LabelRelease], who: Visitor) -> None:
     if not rounds:
-        notices.nothing_here("This corpus has no labelling round.", "A round collects the votes that a release is made of.",
-                             places.RATERS, "Start a round")  # fmt: skip
+        notices.nothing_here(
+            "This corpus has no labelling round.", "A round collects the votes that a release is made of.",
+            places.RATERS, "Start a round",
+        )  # fmt: skip
         return
     left, right = st.columns([1, 2])
     with left:
@@ -138,7 +140,9 @@ def _keep(corpus: Corpus, found: Preview, who: Visitor) -> None:
         name = st.text_input(
             "Name of the release", suggested, max_chars=64, width=280, key=f"release name {suggested}"
         ).strip()
-        partial = bool(found.missing) and st.checkbox("Allow a partial release: clips that lack votes get no label")
+        partial = bool(found.missing) and st.checkbox(
+            "Allow a partial release", help="Clips that lack votes get no label"
+        )
         pressed = st.button(
             "Make the release",
             type="primary",

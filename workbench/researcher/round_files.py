@@ -25,7 +25,7 @@ def show_files(labelling_round: LabelingRound, who: Visitor) -> None:
         with reading(engine()) as session:
             return catalogue.assignments(session, labelling_round.id)
 
-    st.markdown("**Take out**")
+    st.markdown("**Export**")
     with st.container(horizontal=True):
         downloads(f"{name}-ratings", lambda: ratings("newest"), who, what="ratings", label="Ratings",
                   help="The newest answer to each assignment; practice and repeats are marked")  # fmt: skip

@@ -35,7 +35,8 @@ def show_rounds(rounds: list[LabelingRound], raters: pd.DataFrame, who: Visitor)
 def _round(labelling_round: LabelingRound, raters: pd.DataFrame, who: Visitor) -> None:
     with reading(engine()) as session:
         progress = votes.rater_progress(session, labelling_round.id)
-    done, total = int(progress["votes_done"].sum()), int(progress["votes"].sum())
+        clips = votes.clip_progress(session, labelling_round.id)
+    done, total = int(clips["answered"].sum()), int(clips["slots"].sum())
     closed = labelling_round.closed_at is not None
     with st.container(border=True):
         state = ":gray-badge[closed]" if closed else ":green-badge[open]"
@@ -102,8 +103,8 @@ def _new_round(corpora: list[Corpus], raters: pd.DataFrame, taken: set[str], who
     first, second, third, fourth = st.columns(4)
     votes_per_clip = first.number_input("Votes per clip", 1, 20, 3, help="m in Algorithm 1; 3 in the paper.")
     repeats = second.number_input("Hidden repeats (%)", 0, 50, 5,
-                                  help="Clips that a rater sees a second time, to measure how consistent they are. They "
-                                  "never count as votes.")  # fmt: skip
+                                  help="Clips that a rater sees a second time, to measure how consistent they are. "
+                                  "They never count as votes.")  # fmt: skip
     practice = third.number_input("Practice clips", 0, 20, 2, help="The first ones of every rater; they count nowhere.")
     seed = fourth.number_input("Seed", 0, 2**31 - 1, 0, help="The same seed gives the same plan.")
     instructions = st.text_area("Extra instructions for raters (optional)", height=80, max_chars=4000,
@@ -154,7 +155,8 @@ def _preview(
         st.metric("Clips per rater", f"{load.clips:,}", width="content",
                   help=f"{load.votes:,} votes, {load.repeats:,} hidden repeats, {practice} practice clips")  # fmt: skip
         st.metric("Time per rater", _hours(load.minutes), width="content",
-                  help=f"A clip lasts {mean_s:.1f} s on average; {planning.DECIDING_S:g} s are assumed for the answer.")  # fmt: skip
+                  help=f"A clip lasts {mean_s:.1f} s on average; the answer is taken to need "
+                  f"{planning.DECIDING_S:g} s.")  # fmt: skip
     st.caption(":material/lock: These settings are frozen when the round starts. Raters may join or leave later.")
     return False
 
@@ -165,9 +167,9 @@ def _hours(minutes: float) -> str:
 
 def _from_file(corpora: list[Corpus], taken: set[str], who: Visitor) -> None:
     st.write(
-        "A CSV file with the columns `subject,clip,rater,emotion,intensity`, one line per vote, becomes a round of its own: "
-        "agreement, ties and releases then work as for any other. Its raters are marked as imported. Votes that a clip lacks, "
-        "and ties, wait for raters who join the round."
+        "A CSV file with the columns `subject,clip,rater,emotion,intensity`, one line per vote, becomes a round of its "
+        "own: agreement, ties and releases then work as for any other. Its raters are marked as imported. Votes that a "
+        "clip lacks, and ties, wait for raters who join the round."
     )
     left, middle, right = st.columns([2, 2, 1])
     corpus = left.selectbox("Corpus", corpora, format_func=lambda row: row.name, key="corpus of ratings file")

@@ -56,12 +56,12 @@ def _password(who: Visitor) -> None:
         )
     else:
         st.write(
-            "No password is set: researchers sign in with the link that the workbench prints at its start. A password is "
-            "needed before the workbench may listen to other machines."
+            "No password is set: researchers sign in with the link that the workbench prints at its start. A password "
+            "is needed before the workbench may listen to other machines."
         )
     with st.form("password", border=False, clear_on_submit=True, width=460):
-        first = st.text_input("New password", type="password", autocomplete="new-password",
-                              help=f"{access.PASSWORD_MINIMUM} characters or more; a phrase of a few words is best.")  # fmt: skip
+        hint = f"{access.PASSWORD_MINIMUM} characters or more; a phrase of a few words is best."
+        first = st.text_input("New password", type="password", autocomplete="new-password", help=hint)
         again = st.text_input("New password once more", type="password", autocomplete="new-password")
         sent = st.form_submit_button("Change the password" if present else "Set the password", icon=":material/key:")
     if not sent:
@@ -106,8 +106,8 @@ def _version() -> str:
 def _backups(who: Visitor) -> None:
     st.subheader("Backups of the database", anchor=False)
     st.write(
-        "A backup is a consistent copy of the database, made while everything goes on. The files of corpora are not part "
-        "of it: an import makes them again from the source."
+        "A backup is a consistent copy of the database, made while everything goes on. The files of corpora are not "
+        "part of it: an import makes them again from the source."
     )
     try:
         if st.button("Back up now", icon=":material/backup:"):
@@ -131,8 +131,8 @@ def _backups(who: Visitor) -> None:
 
 def _record(who: Visitor) -> None:
     st.write(
-        "Whatever changes something is written down here, with who did it and when. Each entry carries the hash of the one "
-        "before it, so that nothing in it can be changed or left out without it showing."
+        "Whatever changes something is written down here, with who did it and when. Each entry carries the hash of the "
+        "one before it, so that nothing in it can be changed or left out without it showing."
     )
     with reading(engine()) as session:
         count, newest_hash = events.head(session)
@@ -145,9 +145,11 @@ def _record(who: Visitor) -> None:
         downloads("events", lambda: _as_table(None, None), who, what="events")
     st.dataframe(
         _as_table(SHOWN_EVENTS, kind), hide_index=True, height=420,
-        column_config={"id": st.column_config.NumberColumn("No.", width="small"),
-                       "at": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm:ss", timezone="UTC"),
-                       "actor": "Who", "kind": "What", "payload": st.column_config.TextColumn("Details", width="large")},
+        column_config={
+            "id": st.column_config.NumberColumn("No.", width="small"),
+            "at": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm:ss", timezone="UTC"),
+            "actor": "Who", "kind": "What", "payload": st.column_config.TextColumn("Details", width="large"),
+        },
         column_order=["id", "at", "actor", "kind", "payload"],
     )  # fmt: skip
     st.caption(

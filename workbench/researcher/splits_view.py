@@ -13,9 +13,9 @@ from workbench.session import Visitor, engine
 
 EXPLAINED = """
 The labelled clips of the **selected** subjects are divided 8 : 1 : 1 into training, validation and **BIWI-A**, so that
-every subject and every emotion has its share in each part. **BIWI-B** is drawn from the **other** subjects: speakers that a
-model has never seen. The paper's 183 usable clips of five subjects give 146, 18 and 19, and 30 for BIWI-B. The same seed
-gives the same split; a stored split is never changed.
+every subject and every emotion has its share in each part. **BIWI-B** is drawn from the **other** subjects: speakers
+that a model has never seen. The paper's 183 usable clips of five subjects give 146, 18 and 19, and 30 for BIWI-B. The
+same seed gives the same split; a stored split is never changed.
 """
 
 
