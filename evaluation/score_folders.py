@@ -55,9 +55,10 @@ def scores_of_folders(
     pairs = _matched(truth, prediction, clips, condition)
     neutral = _read_templates(templates)
     for name in pairs:
-        if parse_clip_name(name)[0] not in neutral:
-            raise ValueError(f"{templates.name}: no template for {parse_clip_name(name)[0]}, whose clip {name} is to be "
-                             f"scored; it has {', '.join(sorted(neutral))}")
+        subject, _ = parse_clip_name(name)
+        if subject not in neutral:
+            raise ValueError(f"{templates.name}: no template for {subject}, whose clip {name} is to be scored; it has "
+                             f"{', '.join(sorted(neutral))}")
     n_vertices = len(next(iter(neutral.values())))
     regions = read_indices(lips, n_vertices), read_indices(upper_face, n_vertices)
     for name, (true_file, predicted_file) in tqdm(pairs.items(), unit="clip", disable=None):

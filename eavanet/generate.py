@@ -1,0 +1,111 @@
+"""A checkpoint at work: speech of any length, a speaker and an emotion in, motion out.
+
+Long recordings go through in windows that overlap, so that memory stays flat; where two windows overlap, the motion
+changes over from one to the other linearly. A recording that fits into one window is predicted as in training.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eavanet.audio import SAMPLE_RATE
+from eavanet.checkpoint import Checkpoint
+from eavanet.model import EavaNet, interpolated_style
+
+WINDOW_S = 20.0
+OVERLAP_S = 2.0
+
+
+def style_of(model: EavaNet, emotion: str, intensity: float) -> Tensor:
+    """Eq. (8) on the lookup table: (D,). Raises ValueError for an emotion that the model cannot show."""
+    emotions = model.config.emotions
+    if emotion not in emotions:
+        raise ValueError(f"emotion {emotion!r}: expected one of {', '.join(emotions)}")
+    wanted, neutral = model.emotion_embeddings[emotions.index(emotion)], None
+    if torch.isnan(wanted).any():
+        raise ValueError(f"emotion {emotion}: the model was trained without a clip of it and cannot show it")
+    if emotion == "neutral" or intensity == 1:
+        # Nothing to blend: neutral has no intensity, and 1 is the emotion itself.
+        interpolated_style(wanted, wanted, intensity)
+        return wanted
+    if "neutral" in emotions:
+        neutral = model.emotion_embeddings[emotions.index("neutral")]
+    if neutral is None or torch.isnan(neutral).any():
+        raise ValueError(f"intensity {intensity}: needs neutral to blend with, which the model was not trained on")
+    return interpolated_style(wanted, neutral, intensity)  # Eq. (8)
+
+
+def speaker_index(model: EavaNet, subject: str) -> int:
+    """The condition subject's place in the model. Raises ValueError if the model does not know it."""
+    if subject not in model.config.subjects:
+        raise ValueError(
+            f"condition subject {subject}: the model knows {', '.join(model.config.subjects)}; an unseen speaker "
+            "borrows one of these, and keeps the own template"
+        )
+    return model.config.subjects.index(subject)
+
+
+def frames_of(n_samples: int, frames_per_second: float) -> int:
+    """T = round(frames per second x duration), as the preprocessing counts. Raises ValueError if there is none."""
+    n_frames = int(n_samples * frames_per_second / SAMPLE_RATE + 0.5)
+    if n_frames < 1:
+        raise ValueError(f"{n_samples / SAMPLE_RATE:.3f} s of audio is less than half a frame; nothing to animate")
+    return n_frames
+
+
+@torch.inference_mode()
+def latent_motion(
+    model: EavaNet,
+    samples: np.ndarray,
+    speaker: int,
+    style: Tensor,
+    *,
+    n_frames: int | None = None,
+    window_s: float = WINDOW_S,
+) -> Tensor:
+    """(T, units): the motion for samples (S,) at 16 kHz, in the coordinates that `model.to_vertices` spreads.
+
+    n_frames: T, by default what the audio lasts. Raises ValueError for audio shorter than half a frame.
+    """
+    total = n_frames or frames_of(len(samples), model.config.frames_per_second)
+    motion: Tensor | None = None
+    for start, stop in windows(total, model.config.frames_per_second, window_s):
+        part = _window(model, samples, start, stop, speaker, style)
+        if motion is None:
+            motion = part.new_zeros(total, part.shape[1])
+            done = 0
+        overlap = done - start
+        if overlap > 0:
+            weight = (torch.arange(1, overlap + 1, device=part.device) / (overlap + 1))[:, None]
+            motion[start:done] = (1 - weight) * motion[start:done] + weight * part[:overlap]
+        motion[max(start, done) : stop] = part[max(0, overlap) :]
+        done = stop
+    assert motion is not None
+    return motion
+
+
+@torch.inference_mode()
+def vertices(checkpoint: Checkpoint, latent: Tensor, template: np.ndarray, block: int = 250) -> Iterator[np.ndarray]:
+    """The face (b, V, 3) float32 in corpus units, in blocks of frames, so that a long clip needs no memory."""
+    rest = torch.as_tensor(template, dtype=torch.float32, device=latent.device).flatten()
+    for start in range(0, len(latent), block):
+        moved = checkpoint.model.to_vertices(latent[start : start + block]).add_(rest)
+        yield moved.unflatten(-1, (-1, 3)).float().cpu().numpy()
+
+
+def windows(total: int, frames_per_second: float, window_s: float = WINDOW_S) -> list[tuple[int, int]]:
+    """Stretches (start, stop) of frames that cover `total`, each but the first beginning within the one before."""
+    length = max(2, round(window_s * frames_per_second))
+    step = max(1, length - min(round(OVERLAP_S * frames_per_second), length // 2))
+    starts = range(0, max(1, total - length + step), step)
+    return [(start, min(total, start + length)) for start in starts]
+
+
+def _window(model: EavaNet, samples: np.ndarray, start: int, stop: int, speaker: int, style: Tensor) -> Tensor:
+    rate = model.config.frames_per_second
+    cut = samples[round(start * SAMPLE_RATE / rate) : round(stop * SAMPLE_RATE / rate)]
+    features = model.audio_encoder.features(cut, stop - start, rate).to(style.device)
+    speakers = torch.tensor([speaker], device=style.device)
+    return model.decode_latent(features[None], torch.tensor([stop - start]), speakers, style[None])[0]

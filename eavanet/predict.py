@@ -1,0 +1,140 @@
+"""`python -m eavanet.predict`: a checkpoint's predictions for a split, as files in the peers' layout.
+
+    <out>/<subject>_<sentence>_condition_<condition subject>.npy      (T, 3V) float32
+    <out>/predictions.json                                            what made them
+
+The style is the lookup table's entry of the clip's label; the template is the clip's own subject's, so that unseen
+subjects keep their face and borrow a seen speaker as condition.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from db import store
+from db.clips import load_audio, load_template
+from db.corpus.npy import write_array
+from db.session import DatabaseUnusable, open_database, reading
+from eavanet.checkpoint import Checkpoint, check_topology, load_checkpoint
+from eavanet.data import LabelledClip, LabelledSplit, load_split
+from eavanet.distributed import chosen_device
+from eavanet.generate import latent_motion, speaker_index, style_of, vertices
+from eavanet.progress import Progress
+from eavanet.run import find_checkpoint
+
+PARTS = ("train", "validation", "biwi-a", "biwi-b")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Predict a split; returns the exit status."""
+    given = _parser().parse_args(arguments)
+    try:
+        summary = _predict(given)
+    except (ValueError, OSError, DatabaseUnusable) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(summary) if given.json else f"{summary['files']} predictions in {summary['folder']}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m eavanet.predict", description=__doc__.partition("\n")[0])
+    parser.add_argument("--checkpoint", help="a run's name or a folder (default: the newest run's best)")
+    parser.add_argument("--part", choices=PARTS, default="biwi-a", help="of the split (default: biwi-a)")
+    parser.add_argument("--conditions", help="condition subjects, with commas; all: every one that the model knows "
+                        "(default: a seen subject itself, and all for an unseen one)")  # fmt: skip
+    parser.add_argument("--emotion", help="for all clips (default: each clip's label)")
+    parser.add_argument("--intensity", type=float, default=1.0, help="0 neutral, 1 the emotion, above 1 exaggerated")
+    parser.add_argument("--corpus", help="default: the one that the model was trained on")
+    parser.add_argument("--release", help="default: the one that the model was trained on")
+    parser.add_argument("--split", help="default: the one that the model was trained on")
+    parser.add_argument("--out", type=Path, help="default: predictions/<run> in the data root")
+    parser.add_argument("--device", help="cpu, cuda or cuda:<number> (default: a GPU if there is one)")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    return parser
+
+
+def _predict(given: argparse.Namespace) -> dict:
+    checkpoint = load_checkpoint(find_checkpoint(given.checkpoint), chosen_device(given.device))
+    split = _open_split(given, checkpoint)
+    check_topology(checkpoint, split.corpus.n_vertices, f"corpus {split.corpus.name}")
+    if split.corpus.frames_per_second != checkpoint.model.config.frames_per_second:
+        raise ValueError(
+            f"corpus {split.corpus.name} has {split.corpus.frames_per_second} frames per second, the model makes "
+            f"{checkpoint.model.config.frames_per_second}"
+        )
+    pairs = planned(split.parts[given.part], checkpoint.model.config.subjects, given.conditions)
+    if not pairs:
+        raise ValueError(f"split {split.split.name} has no labelled clip in {given.part}")
+    for emotion in sorted({given.emotion or clip.emotion for clip, _ in pairs}):
+        style_of(checkpoint.model, emotion, given.intensity)  # refused before anything is written
+    out = given.out or store.data_root() / "predictions" / checkpoint.manifest["run"]
+    summary = {
+        "checkpoint": str(checkpoint.folder),
+        "folder": str(out),
+        "part": given.part,
+        "emotion": given.emotion or "label",
+        "intensity": given.intensity,
+        "exaggerated": given.intensity > 1,
+        "files": len(pairs),
+        **{key: checkpoint.manifest[key] for key in ("run", "epoch", "corpus", "release", "split", "encoder")},
+    }
+    with Progress(len(pairs), "prediction") as progress:
+        for path in write_predictions(checkpoint, pairs, out, given.emotion, given.intensity):
+            progress.advance(path.name)
+    with store.atomic_write(out / "predictions.json") as partial:
+        partial.write_text(json.dumps(summary, indent=1))
+    return summary
+
+
+def write_predictions(
+    checkpoint: Checkpoint,
+    pairs: list[tuple[LabelledClip, str]],
+    out: Path,
+    emotion: str | None = None,
+    intensity: float = 1.0,
+) -> Iterator[Path]:
+    """Predict each (clip, condition subject) and write its file in one step; gives the path after each."""
+    for clip, condition in pairs:
+        style = style_of(checkpoint.model, emotion or clip.emotion, intensity)
+        speaker = speaker_index(checkpoint.model, condition)
+        latent = latent_motion(checkpoint.model, load_audio(clip.row), speaker, style, n_frames=clip.n_frames)
+        frames = list(vertices(checkpoint, latent, load_template(clip.row.subject)))
+        path = out / f"{clip.name}_condition_{condition}.npy"
+        with store.atomic_write(path) as partial:
+            write_array(partial, np.concatenate(frames).reshape(clip.n_frames, -1))
+        yield path
+
+
+def planned(
+    clips: list[LabelledClip], subjects: tuple[str, ...], conditions: str | None
+) -> list[tuple[LabelledClip, str]]:
+    """Which clip is predicted with which condition subject. Raises ValueError for one that the model does not know."""
+    asked = subjects if conditions == "all" else tuple(conditions.split(",")) if conditions else None
+    unknown = set(asked or ()) - set(subjects)
+    if unknown:
+        raise ValueError(f"condition subject {', '.join(sorted(unknown))}: the model knows {', '.join(subjects)}")
+    return [
+        (clip, condition)
+        for clip in clips
+        for condition in (asked or ((clip.subject,) if clip.subject in subjects else subjects))
+    ]
+
+
+def _open_split(given: argparse.Namespace, checkpoint: Checkpoint) -> LabelledSplit:
+    corpus = given.corpus or checkpoint.manifest["corpus"]["name"]
+    same = corpus == checkpoint.manifest["corpus"]["name"]
+    known = {key: checkpoint.manifest[key]["name"] if same else None for key in ("release", "split")}
+    engine = open_database()
+    with reading(engine) as session:
+        split = load_split(session, corpus, given.release or known["release"], given.split or known["split"])
+    engine.dispose()
+    return split
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
