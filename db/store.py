@@ -2,6 +2,10 @@
 
     <data root>/eavanet.sqlite          the database (unless EAVANET_DATABASE_URL names another)
     <data root>/corpora/<corpus>/       what an import made: audio, playback files, templates, topology
+    <data root>/demo/                   demo corpora, as the command that makes them wrote them
+    <data root>/runs/<run>/             checkpoints and logs of training runs
+    <data root>/features/               what the frozen part of an audio encoder says of each clip
+    <data root>/predictions/<run>/      vertex files that a checkpoint predicted
     <data root>/jobs/<id>/              logs of child processes
     <data root>/backups/                copies of the database
 

@@ -21,7 +21,7 @@ from labeling.emotions import EMOTIONS
 SCHEMA_VERSION = 1
 COLUMNS = ["subject", "clip", "rater", "emotion", "intensity"]
 MOST_SHOWN = 20
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_DEFUSED = ("=", "+", "-", "@", "\t", "\r", "'")  # what a formula begins with, and the apostrophe itself
 # Words of other corpora and languages of tools, only to say what was probably meant.
 _MEANT = {
     "sad": "sadness", "unhappy": "sadness", "anger": "angry", "mad": "angry", "happiness": "happy", "joy": "happy",
@@ -44,7 +44,7 @@ class Check:
 def read_ratings(path: Path) -> pd.DataFrame:
     """The ratings in `path`, with the columns subject, clip, rater, emotion, intensity (int), a row per vote.
 
-    The index is the line in the file. Commas, semicolons or tabs; a byte order mark, spaces, any order and case of the
+    The index is the line in the file; texts are categories, whose order is the alphabet's. Commas, semicolons or tabs; a byte order mark, spaces, any order and case of the
     columns, further columns and blank lines are fine. Raises BadRatings for anything that is not a rating: unknown
     emotions, intensities that are no whole number from 1 to 5, empty cells, a rater's second vote on a clip, no row
     at all.
@@ -75,10 +75,14 @@ def parse_ratings(data: bytes, file_name: str) -> pd.DataFrame:
                               _second_votes(table)])  # fmt: skip
     emotion, intensity = table["emotion"].cat, table["intensity"].cat
     numbers = np.array([int(word[:1] or 0) for word in intensity.categories])  # "4", "4.0", and "" of blank lines
-    return table.astype(object).assign(
-        emotion=np.array([word.lower() for word in emotion.categories], dtype=object)[emotion.codes],
+    return table.assign(
+        emotion=pd.Categorical.from_codes(_code_of(emotion.categories)[emotion.codes], list(EMOTIONS)),
         intensity=numbers[intensity.codes],
     )
+
+
+def _code_of(words: Iterable[str]) -> np.ndarray:
+    return np.array([EMOTIONS.index(word.lower()) if word else 0 for word in words])  # "": a blank line's, not used
 
 
 def refuse(file_name: str, table: pd.DataFrame, checks: Iterable[Check]) -> None:
@@ -111,7 +115,7 @@ def _parse_table(data: bytes, file_name: str) -> pd.DataFrame:
             raise BadRatings(f"{file_name}: there are two columns {column!r}; leave one of them")
     try:
         return pd.read_csv(io.StringIO(text), sep=delimiter, dtype="category", keep_default_na=False,
-                           index_col=False, on_bad_lines="error", skip_blank_lines=False)  # fmt: skip
+                           index_col=False, on_bad_lines="error", skip_blank_lines=False, low_memory=False)  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         found = str(error).strip()
         raise BadRatings(f"{file_name}: {found}; is a cell with a delimiter in it without quotes?") from error
@@ -119,12 +123,13 @@ def _parse_table(data: bytes, file_name: str) -> pd.DataFrame:
 
 def _cleaned(column: pd.Series) -> pd.Series:
     """Without spaces around, and without the apostrophe that our own exports put before a would-be formula."""
-    words = [from_spreadsheet(str(word).strip()) for word in column.cat.categories]
+    words = [from_spreadsheet(str(word).strip()) for word in column.cat.categories.tolist()]
     words.append("")  # a cell that is not there has the code -1: the last
     different = sorted(set(words))
     place = {word: code for code, word in enumerate(different)}
     codes = np.array([place[word] for word in words])[column.cat.codes]
-    return pd.Series(pd.Categorical.from_codes(codes, different), index=column.index)
+    # As objects: pandas' own strings are many times slower to go through one by one.
+    return pd.Series(pd.Categorical.from_codes(codes, pd.Index(different, dtype=object)), index=column.index)
 
 
 def _those(column: pd.Series, wanted: Callable[[str], bool]) -> np.ndarray:
@@ -170,16 +175,14 @@ def _second_votes(table: pd.DataFrame) -> Check:
     return Check(named.index[named.duplicated()], says)
 
 
-def for_spreadsheet(value: object) -> object:
+def for_spreadsheet(text: str) -> str:
     """Text that a spreadsheet would take for a formula, with an apostrophe before it; anything else as it is."""
-    if isinstance(value, str) and value.startswith((*FORMULA_STARTS, "'")):
-        return "'" + value
-    return value
+    return "'" + text if text.startswith(_DEFUSED) else text
 
 
-def from_spreadsheet(value: str) -> str:
+def from_spreadsheet(text: str) -> str:
     """The reverse of `for_spreadsheet`."""
-    return value[1:] if value.startswith("'") and value[1:].startswith((*FORMULA_STARTS, "'")) else value
+    return text[1:] if text.startswith("'") and text[1:].startswith(_DEFUSED) else text
 
 
 def as_csv(table: pd.DataFrame) -> str:
@@ -197,13 +200,15 @@ def _cells(values: pd.Series) -> list[str]:
         codes, different = pd.factorize(values)
     except TypeError:  # lists cannot be compared; tables with lists are small
         return [_cell(value) for value in values]
-    words = np.array([*map(_cell, different), ""], dtype=object)  # code -1, nothing, is the last
+    words = np.array([*map(_cell, different.tolist()), ""], dtype=object)  # code -1, nothing, is the last
     return words[codes].tolist()
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, str):
+        return for_spreadsheet(value)
     if isinstance(value, (list, tuple, set)):
-        return str(for_spreadsheet(" ".join(map(str, value))))
+        return for_spreadsheet(" ".join(map(str, value)))
     if value is None or value is pd.NaT or value is pd.NA or value != value:
         return ""
     if isinstance(value, (bool, np.bool_)):
@@ -212,7 +217,7 @@ def _cell(value: object) -> str:
         return f"{value:.10g}"
     if hasattr(value, "isoformat"):
         return value.isoformat(timespec="seconds")
-    return str(for_spreadsheet(value))
+    return for_spreadsheet(str(value)) if not isinstance(value, (int, np.integer)) else str(value)
 
 
 def as_json(table: pd.DataFrame, what: str, **about: object) -> str:

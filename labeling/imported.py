@@ -122,7 +122,7 @@ def _named_two_ways(ratings: pd.DataFrame, found: list[Clip | None]) -> Check:
 
 def _rater_checks(session: Session, ratings: pd.DataFrame) -> list[Check]:
     here = set(session.scalars(select(Rater.name).where(Rater.imported.is_(False))))
-    too_long = ratings["rater"].map(lambda name: len(name) > 64 or not name.isprintable())
+    too_long = [len(name) > 64 or not name.isprintable() for name in ratings["rater"]]
     return [
         Check(ratings.index[ratings["rater"].isin(here)],
               lambda row: f"{row['rater']} is a rater here, who rates through a link; rename the rater in the file"),

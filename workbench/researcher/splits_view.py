@@ -6,6 +6,7 @@ import streamlit as st
 from db import catalogue, splits
 from db.models import Corpus, LabelRelease, Split
 from db.session import reading, writing
+from labeling.emotions import EMOTIONS
 from workbench.researcher import notices
 from workbench.researcher.choosing import choose
 from workbench.researcher.downloads import downloads
@@ -48,6 +49,8 @@ def _stored(corpus: Corpus, stored: list[Split], who: Visitor) -> None:
     counts = pd.crosstab(members["part"], members["label"]).reindex(
         [p for p in splits.PARTS if p in set(members["part"])]
     )
+    # In the paper's order; "" stands for clips of a split that came as a file.
+    counts = counts[[emotion for emotion in EMOTIONS if emotion in counts]]
     counts.insert(0, "clips", members.groupby("part").size())
     counts.insert(1, "subjects", members.groupby("part")["subject"].agg(lambda names: ", ".join(sorted(set(names)))))
     st.dataframe(
