@@ -79,7 +79,7 @@ def _link_to_first_frame(world: World, server: AppServer, browser: Browser) -> d
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     requests: list = []
-    page.on("requestfinished", requests.append)
+    page.on("requestfinished", lambda request: requests.append(request))
     page.add_init_script(FIRST_FRAME)
     page.goto(f"{server.url}?rater={world.tokens[1]}")
     milliseconds = page.evaluate("window.firstFrame")

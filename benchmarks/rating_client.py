@@ -1,7 +1,7 @@
 """A rater without a browser: speaks Streamlit's own websocket protocol to the real server, and fetches the media.
 
-It does what the page's scripts do: opens the personal link, reports a clip as watched, sends an answer, repeats it
-until the server says what became of it, connects again when the connection breaks.
+It does what the page's scripts do: opens the personal link, fetches the clips, sends an answer, repeats it until
+the server says what became of it, connects again when the connection breaks.
 """
 
 import asyncio
@@ -69,9 +69,8 @@ class Rater:
             if self._socket is None:
                 await self.open()
             while time.monotonic() < deadline and self._panel is not None and not self._stopped:
-                await self._think()
-                await self._report_watched()
-                await self._think()
+                await self._get_media(self._clip["upcoming"])
+                await asyncio.sleep(self._random.uniform(*self.pause_s))
                 await self._save()
             self.finished = self._panel is None
         finally:
@@ -80,16 +79,6 @@ class Rater:
     def stop(self) -> None:
         """Stop after the answer that is being given."""
         self._stopped = True
-
-    async def _think(self) -> None:
-        low, high = self.pause_s
-        await asyncio.sleep(self._random.uniform(low, high) / 2)
-
-    async def _report_watched(self) -> None:
-        event = {"id": self._clip["source"]["id"], "type": "ended", "plays": 1, "coverage": 1.0, "watched_s": 4.0,
-                 "stalls": 0, "hidden": 0, "source": "mesh", "message": ""}  # fmt: skip
-        await self._run(("eavanet_player", "event", event))
-        await self._get_media(self._clip["upcoming"])
 
     async def _save(self) -> None:
         key = self._panel["key"]

@@ -1,8 +1,9 @@
-"""`python -m eavanet.film FOLDER FPS OUT`: draws a film of a moving face. Started by `animate` in a process of its own.
+"""Draws a film of a moving face; `animate` starts it in a process of its own, `python -m eavanet.film FOLDER FPS OUT`.
 
 FOLDER holds vertices.npy (T, 3V), triangles.npy (F, 3), sound.wav and perhaps colours.npy (V, 3).
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -50,4 +51,9 @@ def main(folder: Path, fps: float, out: Path) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])))
+    parser = argparse.ArgumentParser(prog="python -m eavanet.film", description="Draw a film of a moving face.")
+    parser.add_argument("folder", type=Path, help="holds vertices.npy, triangles.npy, sound.wav, perhaps colours.npy")
+    parser.add_argument("fps", type=float)
+    parser.add_argument("out", type=Path)
+    given = parser.parse_args()
+    raise SystemExit(main(given.folder, given.fps, given.out))

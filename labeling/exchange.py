@@ -44,10 +44,10 @@ class Check:
 def read_ratings(path: Path) -> pd.DataFrame:
     """The ratings in `path`, with the columns subject, clip, rater, emotion, intensity (int), a row per vote.
 
-    The index is the line in the file; texts are categories, whose order is the alphabet's. Commas, semicolons or tabs; a byte order mark, spaces, any order and case of the
-    columns, further columns and blank lines are fine. Raises BadRatings for anything that is not a rating: unknown
-    emotions, intensities that are no whole number from 1 to 5, empty cells, a rater's second vote on a clip, no row
-    at all.
+    The index is the line in the file; texts are categories in alphabetical order. Commas, semicolons or tabs; a byte
+    order mark, spaces, any order and case of the columns, further columns and blank lines are fine. Raises BadRatings
+    for anything that is not a rating: unknown emotions, intensities that are no whole number from 1 to 5, empty cells,
+    a rater's second vote on a clip, no row at all.
     """
     try:
         data = path.read_bytes()
@@ -67,8 +67,9 @@ def parse_ratings(data: bytes, file_name: str) -> pd.DataFrame:
             f"{file_name}: no column {', '.join(map(repr, missing))}; the first line must name the columns "
             f"{', '.join(COLUMNS)}, found {', '.join(map(str, table.columns[:10]))}"
         )
-    table = table[COLUMNS].apply(_cleaned)
-    table = table[~np.logical_and.reduce([_those(table[column], "".__eq__) for column in COLUMNS])]  # blank lines
+    table = pd.DataFrame({column: _cleaned(table[column]) for column in COLUMNS})
+    blank = np.logical_and.reduce([_those(table[column], "".__eq__) for column in COLUMNS])
+    table = table[~blank] if blank.any() else table
     if table.empty:
         raise BadRatings(f"{file_name}: no rating below the first line")
     refuse(file_name, table, [_empty(table), _unknown_emotions(table), _impossible_intensities(table),
@@ -100,7 +101,6 @@ def refuse(file_name: str, table: pd.DataFrame, checks: Iterable[Check]) -> None
 
 
 def _parse_table(data: bytes, file_name: str) -> pd.DataFrame:
-    """The file's columns as text, as categories: a million votes are a few hundred different words."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -114,20 +114,24 @@ def _parse_table(data: bytes, file_name: str) -> pd.DataFrame:
         if names.count(column) > 1:
             raise BadRatings(f"{file_name}: there are two columns {column!r}; leave one of them")
     try:
-        return pd.read_csv(io.StringIO(text), sep=delimiter, dtype="category", keep_default_na=False,
-                           index_col=False, on_bad_lines="error", skip_blank_lines=False, low_memory=False)  # fmt: skip
+        return pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, index_col=False,
+                           on_bad_lines="error", skip_blank_lines=False)  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         found = str(error).strip()
         raise BadRatings(f"{file_name}: {found}; is a cell with a delimiter in it without quotes?") from error
 
 
 def _cleaned(column: pd.Series) -> pd.Series:
-    """Without spaces around, and without the apostrophe that our own exports put before a would-be formula."""
-    words = [from_spreadsheet(str(word).strip()) for word in column.cat.categories.tolist()]
+    """As categories, without spaces around or the apostrophe that our exports put before a would-be formula.
+
+    A million votes are a few hundred thousand different words: what follows asks about each of them once.
+    """
+    codes, words = pd.factorize(column)
+    words = [from_spreadsheet(word.strip()) for word in words.tolist()]
     words.append("")  # a cell that is not there has the code -1: the last
     different = sorted(set(words))
     place = {word: code for code, word in enumerate(different)}
-    codes = np.array([place[word] for word in words])[column.cat.codes]
+    codes = np.array([place[word] for word in words])[codes]
     # As objects: pandas' own strings are many times slower to go through one by one.
     return pd.Series(pd.Categorical.from_codes(codes, pd.Index(different, dtype=object)), index=column.index)
 

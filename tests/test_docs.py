@@ -35,7 +35,7 @@ def test_links_and_pictures_lead_somewhere(document):
 def commands() -> set[str]:
     """The modules that the documents run with `python -m`."""
     text = "\n".join(document.read_text("utf-8") for document in DOCUMENTS)
-    return {name for name in re.findall(r"python3? -m ([a-z_.]+)", text) if name not in ("workbench", "tests", "pip")}
+    return {name for name in re.findall(r"python3? -m ([a-z_]+(?:\.[a-z0-9_]+)*)", text) if name not in ("workbench", "tests", "pip")}
 
 
 @pytest.mark.parametrize("module", sorted(commands()))

@@ -19,8 +19,9 @@ def same_clip(engine):
     """One clip that three of six raters are asked about at the same time."""
     corpus_id, rater_ids = new_world(engine, n_raters=6, n_subjects=1, n_clips=1)
     with writing(engine) as session:
-        round_id = assignment.create_round(session, corpus_id=corpus_id, name="r", rater_ids=rater_ids, actor="test",
-                                           practice_clips=0).id  # fmt: skip
+        round_id = assignment.create_round(
+            session, corpus_id=corpus_id, name="r", rater_ids=rater_ids, practice_clips=1, actor="test"
+        ).id
         asked = session.scalars(select(Assignment).where(Assignment.kind == "vote")).all()
         return engine, round_id, [(row.id, row.rater_id) for row in asked]
 
@@ -63,7 +64,8 @@ def test_two_who_call_a_clip_broken_at_once_exclude_it(same_clip):
 def test_the_same_answer_from_many_tabs_is_stored_once_and_others_are_not_disturbed(same_clip):
     engine, _, asked = same_clip
     (mine, me), (theirs, them) = asked[:2]
-    all_at_once(engine, [(mine, me, Answer("happy", 4), "mine")] * 6 + [(theirs, them, Answer("angry", 2), "theirs")] * 6)
+    jobs = [(mine, me, Answer("happy", 4), "mine"), (theirs, them, Answer("angry", 2), "theirs")]
+    all_at_once(engine, jobs * 6)
     with reading(engine) as session:
         stored = session.scalars(select(Rating).order_by(Rating.emotion)).all()
         assert [(row.emotion, row.revision) for row in stored] == [("angry", 1), ("happy", 1)]

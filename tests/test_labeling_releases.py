@@ -101,7 +101,7 @@ def test_a_change_behind_the_databases_back_shows(sqlite_engine):
 
 
 def test_the_hash_of_the_ratings_is_the_same_for_the_same_votes_only():
-    votes = votes_of(VOTES)
+    votes = votes_of(VOTES).astype(object)
     assert releases.ratings_digest(votes) == releases.ratings_digest(votes.sample(frac=1, random_state=1))
     for change in ({"intensity": 1}, {"emotion": "angry"}, {"rater": "dan"}, {"clip": "F1_e03"}):
         changed = votes.copy()

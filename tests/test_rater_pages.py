@@ -17,7 +17,7 @@ from labeling import assignment as assignments
 from workbench import texts
 from workbench.player import PlayerSource, default_texts
 from workbench.rater import saving
-from workbench.rater.desk import Desk, Watched, example_clip, look, previous
+from workbench.rater.desk import Desk, example_clip, look, previous
 from workbench.rater.seal import seal, unseal
 from workbench.session import engine
 
@@ -419,20 +419,13 @@ def test_a_name_that_we_did_not_make_is_refused(world, forged):
         unseal(forged)
 
 
-def test_what_the_player_reports_is_remembered_until_the_clip_is_rated(world):
-    desk = desk_with_a_clip(world)
-    desk.note(5, {"id": "here", "type": "ended", "plays": 1, "coverage": 0.8, "watched_s": 2.0})
-    desk.note(5, {"id": "here", "type": "ended", "plays": 2, "coverage": 0.4, "watched_s": 3.5})
-    desk.note(5, {"id": "gone", "type": "ended", "plays": 9, "coverage": 1.0, "watched_s": 9.0})
-    assert desk.watched[5] == Watched(plays=2, coverage=0.8, watched_s=3.5)
-
-
 def test_a_clip_that_does_not_load_is_remembered_and_addresses_that_expired_are_renewed_once(world):
     desk = desk_with_a_clip(world)
-    desk.note(5, {"id": "here", "type": "error", "message": "expired 403"})
+    desk.note_error(5, {"id": "gone", "type": "error", "message": "network"})
+    desk.note_error(5, {"id": "here", "type": "error", "message": "expired 403"})
     assert (desk.sources, desk.failed) == ({}, set())
     desk = desk_with_a_clip(world, desk)
-    desk.note(5, {"id": "here", "type": "error", "message": "expired 403"})
+    desk.note_error(5, {"id": "here", "type": "error", "message": "expired 403"})
     assert desk.failed == {5}
 
 

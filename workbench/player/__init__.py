@@ -87,6 +87,8 @@ def player(
     each makes the page run again), `plays` (complete passes), `coverage` (0..1, share of the frames of the present
     pass that were really played through), `watched_s`, `stalls`, `hidden` (how often the page went out of sight),
     `source` ("mesh" or "video") and `message` (of an error). Returns the event that made the page run, or None.
+    In the browser, "ended" and "error" are also dispatched on the document as "eavanet-player", whatever `events`
+    says: for a component that need not wait for the server.
 
     A new run of the page with the same `key` and `source.id` leaves the player as it is. Raises ValueError for
     texts or events that the player does not know.

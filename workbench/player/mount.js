@@ -68,9 +68,14 @@ export default function (component) {
   place.gone = false;
   place.leaving = false;
   clearTimeout(place.timer);
-  place.emit = (event) => setTriggerValue("event", event);
+  place.emit = (event) => {
+    // Other components of the page can hear it here, without asking the server first.
+    document.dispatchEvent(new CustomEvent("eavanet-player", { detail: event }));
+    if (data.events.includes(event.type)) setTriggerValue("event", event);
+  };
   place.data = {
     ...data,
+    events: [...new Set([...data.events, "ended", "error"])],
     source: absolute(data.source),
     upcoming: absolute(data.upcoming),
     compare: absolute(data.compare),

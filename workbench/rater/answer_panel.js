@@ -25,17 +25,20 @@ class Panel {
     this.one(".leave").addEventListener("click", () => this.ask("leave"));
     this.onKey = (event) => this.hotkey(event);
     this.onOnline = () => { if (this.pending) this.send(); };
+    this.onPlayer = ({ detail }) => this.played(detail);
   }
 
   one(selector) { return this.form.querySelector(selector); }
 
   open() {
     document.addEventListener("keydown", this.onKey);
+    document.addEventListener("eavanet-player", this.onPlayer);
     window.addEventListener("online", this.onOnline);
   }
 
   close() {
     document.removeEventListener("keydown", this.onKey);
+    document.removeEventListener("eavanet-player", this.onPlayer);
     window.removeEventListener("online", this.onOnline);
     clearTimeout(this.timer);
   }
@@ -50,8 +53,15 @@ class Panel {
     this.hear(data.outcome);
     if (data.key !== this.shown && !this.pending) this.show();
     else if (this.pending && data.key !== this.pending.key) this.send(); // a new connection: did it arrive?
-    // Watched once is watched, also if the server restarted since and knows nothing of it.
-    if (data.key === this.shown && data.watched) this.watched = data.watched;
+    this.refresh();
+  }
+
+  // The clip was played to its end; that is remembered with the choice, and sent with the answer.
+  played({ id, type, plays, coverage, watched_s: seconds }) {
+    if (type !== "ended" || id !== this.data.clip || this.data.key !== this.shown) return;
+    const before = this.watched ?? { plays: 0, coverage: 0, watched_s: 0 };
+    this.watched = { plays: Math.max(before.plays, plays), coverage: Math.max(before.coverage, coverage),
+      watched_s: Math.max(before.watched_s, seconds) };
     this.refresh();
   }
 

@@ -37,8 +37,8 @@ def answer_panel(
     t: Texts,
     *,
     answer_key: str,
+    clip_id: str,
     answer: dict | None,
-    watched: dict | None,
     watching_optional: bool,
     can_undo: bool,
     revising: bool,
@@ -50,9 +50,10 @@ def answer_panel(
 ) -> None:
     """Show the panel for the answer called `answer_key`, with `answer` filled in if there is one already.
 
-    `watched` says how far the clip was watched in this tab; without a complete play only a broken clip can be
-    saved, unless `watching_optional`. The callbacks run before the page does and get the browser's message: its
-    `key` names the answer that it belongs to, which need not be the one that is shown by then.
+    `clip_id` is the `PlayerSource.id` of the clip: until the player has played it to its end, in this view or an
+    earlier one, only a broken clip can be saved, unless `watching_optional`. The callbacks run before the page does
+    and get the browser's message: its `key` names the answer that it belongs to, which need not be the one that is
+    shown by then.
     """
 
     def told(event: str, handle: Callable[[dict], None]) -> Callable[[], None]:
@@ -65,8 +66,8 @@ def answer_panel(
 
     data = {
         "key": answer_key,
+        "clip": clip_id,
         "answer": answer,
-        "watched": watched,
         "watching_optional": watching_optional,
         "can_undo": can_undo,
         "revising": revising,

@@ -17,22 +17,12 @@ from workbench.rater.saving import Outcome
 from workbench.rater.seal import seal
 
 
-@dataclass(frozen=True)
-class Watched:
-    """How far a clip was watched: complete plays, share of its frames seen (0..1), seconds."""
-
-    plays: int = 0
-    coverage: float = 0.0
-    watched_s: float = 0.0
-
-
 @dataclass
 class Desk:
     """One browser tab's memory between two runs of the page; what must not be lost is in the database."""
 
     # By assignment, or "example". Kept, because fresh addresses at every run would make the browser load anew.
     sources: dict[int | str, PlayerSource] = field(default_factory=dict)
-    watched: dict[int, Watched] = field(default_factory=dict)  # by assignment
     failed: set[int] = field(default_factory=set)  # assignments whose clip did not load
     renewed: set[int] = field(default_factory=set)  # assignments whose addresses had expired and were made anew
     revising: int | None = None  # an earlier assignment on the desk again, by Undo
@@ -51,25 +41,15 @@ class Desk:
         """Forget the addresses of clips that have left the desk."""
         self.sources = {key: source for key, source in self.sources.items() if key in assignment_ids}
 
-    def note(self, assignment_id: int, event: dict) -> None:
-        """Remember what the player reported; a late word about a clip that has left the desk is ignored."""
-        if event.get("id") != self.sources[assignment_id].id:
-            return
-        if event.get("type") == "error":
-            self._note_error(assignment_id, str(event.get("message")))
-            return
-        self.failed.discard(assignment_id)
-        before = self.watched.get(assignment_id, Watched())
-        self.watched[assignment_id] = Watched(
-            plays=max(before.plays, int(event.get("plays") or 0)),
-            coverage=max(before.coverage, min(1.0, float(event.get("coverage") or 0.0))),
-            watched_s=max(before.watched_s, float(event.get("watched_s") or 0.0)),
-        )
+    def note_error(self, assignment_id: int, event: dict) -> None:
+        """Remember that a clip could not be shown; a late word about one that has left the desk is ignored.
 
-    def _note_error(self, assignment_id: int, message: str) -> None:
-        # A tab that was left open overnight: fresh addresses, at which the player goes on by itself. Once, lest a
-        # clock that is wrong make the page run for ever.
-        if message.startswith("expired") and assignment_id not in self.renewed:
+        Addresses that have expired (a tab that was left open overnight) are made anew, and the player goes on by
+        itself; once, lest a clock that is wrong make the page run for ever.
+        """
+        if event.get("type") != "error" or event.get("id") != self.sources[assignment_id].id:
+            return
+        if str(event.get("message")).startswith("expired") and assignment_id not in self.renewed:
             self.renewed.add(assignment_id)
             self.sources.clear()
         else:

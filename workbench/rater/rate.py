@@ -1,7 +1,6 @@
 """The page behind a rater's personal link: instructions at first, then clip after clip, then the end."""
 
 import functools
-from dataclasses import asdict
 
 import streamlit as st
 
@@ -98,24 +97,25 @@ def _rating(t: Texts, who: Visitor, desk: Desk, seen: Look) -> None:
     assignment, upcoming, done = seen.assignment, seen.upcoming, seen.progress.done
     _notice(t, desk, seen)
     left, right = st.columns([11, 8], gap="medium")
+    source = desk.source(assignment.id, assignment.clip, who.viewer)
     with left:
         player(
-            desk.source(assignment.id, assignment.clip, who.viewer),
+            source,
             key="clip",
             upcoming=desk.source(upcoming.id, upcoming.clip, who.viewer) if upcoming else None,
             autoplay=desk.saved_here > 0 and desk.revising is None,
             texts=t.section("player"),
-            on_event=functools.partial(desk.note, assignment.id),
+            on_event=functools.partial(desk.note_error, assignment.id),
+            events=("error",),  # that the clip has ended concerns the answer panel, which hears it in the browser
         )
         if assignment.id in desk.failed:
             st.warning(t("rating.clip_error"), icon=":material/sync_problem:")
     with right:
-        watched = desk.watched.get(assignment.id)
         answer_panel(
             t,
             answer_key=seen.answer_key,
+            clip_id=source.id,
             answer=saving.as_filled_in(seen.answer) if seen.answer else None,
-            watched=asdict(watched) if watched else None,
             watching_optional=seen.answer is not None,
             can_undo=seen.can_undo,
             revising=desk.revising is not None,

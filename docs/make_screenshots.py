@@ -1,0 +1,96 @@
+"""The pictures of the app in the documents: a demo corpus, a round with simulated raters, and a browser.
+
+    python -m docs.make_screenshots [--data FOLDER]     FOLDER is a data root with the demo corpus, or an empty folder
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from sqlalchemy import select
+
+PICTURES = Path(__file__).parent / "screenshots"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="data root to work in; filled where it is empty")
+    folder = parser.parse_args().data or Path(tempfile.mkdtemp())
+    os.environ["EAVANET_DATA"] = str(folder.resolve())
+    token = prepare()
+
+    from playwright.sync_api import sync_playwright
+
+    from tests.app_server import AppServer
+    from tests.conftest import CHROMIUM_FLAGS, find_chromium
+
+    app = AppServer(folder.resolve())
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
+            photograph(browser, app, token)
+            browser.close()
+    finally:
+        app.stop()
+
+
+def prepare() -> str:
+    """A round that simulated raters have answered, a release, and a rater of flesh; their token."""
+    from db import access
+    from db.models import Corpus, LabelRelease, now
+    from db.session import open_database, reading, writing
+    from labeling import assignment, releases, simulate
+
+    engine = open_database()
+    with reading(engine) as session:
+        corpus_id = session.scalar(select(Corpus.id).where(Corpus.synthetic))
+        released = session.scalar(select(LabelRelease.id))
+    if corpus_id is None:
+        subprocess.run([sys.executable, "-m", "db.corpus", "demo"], check=True)
+        return prepare()
+    if released is None:
+        with writing(engine) as session:
+            raters = simulate.add_simulated_raters(session, 5, "command")
+            round_id = assignment.create_round(session, corpus_id=corpus_id, name="first-round", actor="command",
+                                               rater_ids=[rater.id for rater in raters]).id  # fmt: skip
+        simulate.answer_all(engine, round_id)
+        with reading(engine) as session:
+            found = releases.preview(session, round_id)
+        with writing(engine) as session:
+            releases.make_release(session, found, name="labels-1", actor="command", allow_partial=True)
+    with writing(engine) as session:
+        name = f"kim-{now():%H%M%S}"
+        rater, token = access.add_rater(session, name, actor="command")
+        rater.instructions_read_at = now()
+        session.flush()
+        assignment.create_round(session, corpus_id=corpus_id, name=name, rater_ids=[rater.id], votes_per_clip=1,
+                                practice_clips=0, actor="command")  # fmt: skip
+    return token
+
+
+def photograph(browser, app, token: str) -> None:
+    """One picture per page, at the size of a small laptop."""
+    PICTURES.mkdir(exist_ok=True)
+    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    page.goto(f"{app.url}?rater={token}")
+    page.locator(".save").wait_for()
+    page.locator("[data-state=ready], [data-state=paused]").first.wait_for()
+    page.keyboard.press("r")
+    page.locator("[data-state=playing]").first.wait_for()
+    page.wait_for_timeout(1500)
+    page.keyboard.press("h")
+    page.keyboard.press("4")
+    page.screenshot(path=PICTURES / "rating.png")
+    page.goto(app.sign_in_link)
+    for name in ("clips", "progress", "releases"):
+        page.goto(f"{app.url}{name}")
+        page.locator("[data-testid=stMainBlockContainer] h1").wait_for()
+        page.wait_for_timeout(4000)
+        page.screenshot(path=PICTURES / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()
