@@ -68,7 +68,7 @@ def parse_ratings(data: bytes, file_name: str) -> pd.DataFrame:
             f"{', '.join(COLUMNS)}, found {', '.join(map(str, table.columns[:10]))}"
         )
     table = pd.DataFrame({column: _cleaned(table[column]) for column in COLUMNS})
-    blank = np.logical_and.reduce([_those(table[column], "".__eq__) for column in COLUMNS])
+    blank = np.logical_and.reduce([_is_empty(table[column]) for column in COLUMNS])
     table = table[~blank] if blank.any() else table
     if table.empty:
         raise BadRatings(f"{file_name}: no rating below the first line")
@@ -127,13 +127,18 @@ def _cleaned(column: pd.Series) -> pd.Series:
     A million votes are a few hundred thousand different words: what follows asks about each of them once.
     """
     codes, words = pd.factorize(column)
-    words = [from_spreadsheet(word.strip()) for word in words.tolist()]
+    words = [from_spreadsheet(word) if word[:1] == "'" else word for word in map(str.strip, words.tolist())]
     words.append("")  # a cell that is not there has the code -1: the last
     different = sorted(set(words))
     place = {word: code for code, word in enumerate(different)}
     codes = np.array([place[word] for word in words])[codes]
     # As objects: pandas' own strings are many times slower to go through one by one.
     return pd.Series(pd.Categorical.from_codes(codes, pd.Index(different, dtype=object)), index=column.index)
+
+
+def _is_empty(column: pd.Series) -> np.ndarray:
+    # The words are in alphabetical order: nothing comes first.
+    return column.cat.codes.to_numpy() == 0 if column.cat.categories[0] == "" else np.zeros(len(column), dtype=bool)
 
 
 def _those(column: pd.Series, wanted: Callable[[str], bool]) -> np.ndarray:
@@ -143,7 +148,7 @@ def _those(column: pd.Series, wanted: Callable[[str], bool]) -> np.ndarray:
 
 def _empty(table: pd.DataFrame) -> Check:
     names = ["subject", "clip", "rater"]
-    empty = np.logical_or.reduce([_those(table[name], "".__eq__) for name in names])
+    empty = np.logical_or.reduce([_is_empty(table[name]) for name in names])
     return Check(table.index[empty], lambda row: f"{' and '.join(name for name in names if not row[name])} empty")
 
 
@@ -204,7 +209,9 @@ def _cells(values: pd.Series) -> list[str]:
         codes, different = pd.factorize(values)
     except TypeError:  # lists cannot be compared; tables with lists are small
         return [_cell(value) for value in values]
-    words = np.array([*map(_cell, different.tolist()), ""], dtype=object)  # code -1, nothing, is the last
+    different = different.tolist()
+    say = for_spreadsheet if all(type(value) is str for value in different) else _cell
+    words = np.array([*map(say, different), ""], dtype=object)  # code -1, nothing, is the last
     return words[codes].tolist()
 
 

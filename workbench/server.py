@@ -3,6 +3,7 @@
 Streamlit serves the pages; what a page cannot do (set a cookie, serve a file to one person only) is a route here.
 """
 
+import asyncio
 import contextlib
 import gc
 import html
@@ -81,14 +82,19 @@ async def lifespan(app) -> AsyncIterator[dict]:
         f"  {local_address()}sign-in?token={token}\n",
         flush=True,
     )
-    # The first visitor should not wait for the pages and what they bring; and what is loaded now stays loaded, so
-    # the collector need not look through it again at every click.
-    await run_in_threadpool(importlib.import_module, "workbench.navigation")
-    gc.collect()
-    gc.freeze()
+    loading = asyncio.create_task(run_in_threadpool(_load_pages))
     yield {}
+    await loading
     with writing(engine()) as session:
         access.revoke_sign_in_link(session, token)
+
+
+def _load_pages() -> None:
+    """Load the pages and what they bring while the first visitor's browser is still loading its own part."""
+    importlib.import_module("workbench.navigation")
+    # What is loaded now stays loaded: the collector need not look through it again at every click.
+    gc.collect()
+    gc.freeze()
 
 
 def sign_in_page(message: str = "", status: int = 200) -> HTMLResponse:
