@@ -42,16 +42,28 @@ def _simulate(labelling_round: LabelingRound, who: Visitor) -> None:
     st.markdown("**Simulated raters** :orange-badge[:material/science: simulated]")
     with reading(engine()) as session:
         raters = votes.rater_progress(session, labelling_round.id)
+    command = ["labeling.simulate", "--corpus", labelling_round.corpus.name, "--round", labelling_round.name]
     if not raters["simulated"].any():
-        st.write(
-            "This corpus is synthetic, so a program can play raters: start a round with simulated raters under "
-            "“Raters and rounds”. Wherever their answers count, the pages say so."
-        )
+        _fill_in(labelling_round, command, who)
         return
     waiting = int((raters["votes"] - raters["votes_done"])[raters["simulated"]].sum())
     st.write(f"The simulated raters of this round have {waiting:,} votes to give. They err as people do.")
-    command = ["labeling.simulate", "--corpus", labelling_round.corpus.name, "--round", labelling_round.name]
     if st.button("Let them rate", icon=":material/smart_toy:", disabled=not waiting):
+        jobs.start(engine(), f"Simulated raters in {labelling_round.name}", command, who.viewer)
+        st.rerun()
+    show_jobs(who, "labeling.simulate", limit=3)
+
+
+def _fill_in(labelling_round: LabelingRound, command: list[str], who: Visitor) -> None:
+    """Offer to hand the open clips of a round of people to simulated raters."""
+    st.write(
+        "This corpus is synthetic, so a program can play raters. They take over every clip that is still open in this "
+        "round; what people rated stays. Wherever their answers count, the pages say so."
+    )
+    n_raters = max(5, labelling_round.votes_per_clip)
+    if st.button("Let simulated raters do the rest", icon=":material/smart_toy:",
+                 disabled=labelling_round.closed_at is not None):  # fmt: skip
+        command = [*command, "--raters", str(n_raters), "--fill-in"]
         jobs.start(engine(), f"Simulated raters in {labelling_round.name}", command, who.viewer)
         st.rerun()
     show_jobs(who, "labeling.simulate", limit=3)

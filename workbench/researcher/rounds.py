@@ -50,13 +50,14 @@ def _round(labelling_round: LabelingRound, raters: pd.DataFrame, who: Visitor) -
         with st.container(horizontal=True, vertical_alignment="center"):
             places.link(places.PROGRESS, round=labelling_round.id)
             if not closed:
-                _joining(labelling_round, raters, set(progress["rater_id"]), who)
+                busy = progress.loc[progress["votes"] > progress["votes_done"], "rater_id"]
+                _joining(labelling_round, raters, set(busy), who)
                 if st.button("Close the round", key=f"close {labelling_round.id}", icon=":material/lock:"):
                     _close(labelling_round, total - done, who)
 
 
-def _joining(labelling_round: LabelingRound, raters: pd.DataFrame, already: set[int], who: Visitor) -> None:
-    able = raters[(raters["link"] != "withdrawn") & (raters["kind"] == "person") & ~raters["rater_id"].isin(already)]
+def _joining(labelling_round: LabelingRound, raters: pd.DataFrame, busy: set[int], who: Visitor) -> None:
+    able = raters[(raters["link"] != "withdrawn") & (raters["kind"] == "person") & ~raters["rater_id"].isin(busy)]
     if able.empty:
         return
     names = dict(zip(able["rater_id"], able["rater"], strict=True))
