@@ -315,9 +315,11 @@ def test_the_app_command_refuses_a_database_that_it_cannot_use(data_root: Path, 
 
 
 def test_ctrl_c_during_the_set_up_ends_it_cleanly(checkout: Path):
+    # A shell that runs the tests in the background lets its children ignore Ctrl-C; this one shall notice it.
     code = f"""
-import pathlib, sys, time
+import pathlib, signal, sys, time
 from workbench import bootstrap
+signal.signal(signal.SIGINT, signal.default_int_handler)
 bootstrap.ROOT = pathlib.Path({str(checkout)!r})
 def prepare(extras):
     print("preparing", flush=True)
