@@ -5,7 +5,7 @@
     <data root>/demo/                   demo corpora, as the command that makes them wrote them
     <data root>/runs/<run>/             checkpoints and logs of training runs
     <data root>/features/               what the frozen part of an audio encoder says of each clip
-    <data root>/predictions/<run>/      vertex files that a checkpoint predicted
+    <data root>/predictions/<set>/      vertex files that a checkpoint predicted
     <data root>/jobs/<id>/              logs of child processes
     <data root>/backups/                copies of the database
 

@@ -10,7 +10,6 @@ The algorithm as printed does not say what happens to a tie: its "index with max
     "exclude"     no label; the clip is left out for good
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,12 +47,6 @@ class Labels:
     def selected(self) -> list[str]:
         """The training subjects S_tr."""
         return list(self.subjects.loc[self.subjects["selected"], "subject"])
-
-
-def is_tied(votes: Mapping[str, int]) -> bool:
-    """Whether the largest number of votes is shared."""
-    counts = list(votes.values())
-    return max(counts) > 0 and counts.count(max(counts)) > 1
 
 
 def aggregate(

@@ -7,10 +7,9 @@ from sqlalchemy.orm import Session
 
 from db import events
 from db.models import Assignment, LabelingRound, Rating, now
-from labeling.algorithm1 import is_tied
 from labeling.assignment import BROKEN_BY, VOTES, free_repeats, open_assignment
 from labeling.emotions import EMOTIONS
-from labeling.votes import tied_clips
+from labeling.ties import is_tied
 
 
 @dataclass(frozen=True)
@@ -109,5 +108,7 @@ def adjudicate(session: Session, round_id: int, clip_id: int, actor: str, rater_
 
 def adjudicate_all(session: Session, round_id: int, actor: str) -> int:
     """Ask a further rater about every tied clip of a round; returns for how many one was found."""
+    from labeling.votes import tied_clips  # not above: it brings pandas, without which raters save their answers
+
     return sum(adjudicate(session, round_id, clip_id, actor).rater_id is not None
                for clip_id in tied_clips(session, round_id))

@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.models import Assignment, Clip, LabelingRound, Rater, Rating, Subject
-from labeling.algorithm1 import is_tied
 from labeling.assignment import BROKEN_BY, VOTES
 from labeling.emotions import EMOTIONS
+from labeling.ties import is_tied
 
 
 def answers(session: Session, round_id: int, revisions: str = "newest") -> pd.DataFrame:

@@ -10,13 +10,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, delete, inspect, select, text, update
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
-from db import events, migrations
+from db import events, migrations, result_models  # noqa: F401  result_models' tables are part of the metadata
 from db.models import (
     Assignment,
     Base,
@@ -190,14 +191,14 @@ from pathlib import Path
 import db.migrations as m
 copy = Path({str(tmp_path)!r}) / "migrations"
 shutil.copytree(Path(m.__file__).parent, copy)
-(copy / "versions" / "0002_next.py").write_text('''
+(copy / "versions" / "next.py").write_text('''
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "next", "{migrations.HEAD}", None, None
 def upgrade():
     with op.batch_alter_table("clips") as batch:
         batch.drop_column("gain_db")
 ''')
-m.HEAD, m.__file__ = "0002", str(copy / "__init__.py")
+m.HEAD, m.__file__ = "next", str(copy / "__init__.py")
 from db.session import open_database
 open_database()
 """
@@ -208,9 +209,27 @@ open_database()
     with reading(sqlite_engine) as session:
         assert session.scalar(text("SELECT count(*) FROM assignments JOIN clips ON clips.id = clip_id")) == 1
     (copy,) = (data_root / "backups").iterdir()
-    assert "before-0002" in copy.name
+    assert "before-next" in copy.name
     with contextlib.closing(sqlite3.connect(copy)) as before:
         assert before.execute("SELECT gain_db FROM clips").fetchall() == [(0.0,)]
+
+
+def test_a_database_of_the_first_version_gets_the_later_tables_and_keeps_its_rows(data_root: Path):
+    with connect().connect() as connection:
+        connection = connection.execution_options(eavanet_writing=True)
+        with connection.begin():
+            command.upgrade(migrations.alembic_config(connection), "0001")
+    old = connect()
+    with writing(old) as session:
+        a_release(session, a_rating(session))
+    engine = open_database()
+    assert inspect(engine).has_table("training_runs") and inspect(engine).has_table("predictions")
+    with reading(engine) as session:
+        assert session.scalar(text("SELECT count(*) FROM release_labels")) == 1
+    assert [copy.name.endswith(".sqlite") for copy in (data_root / "backups").iterdir()] == [True]
+    # Changing tables must not lose the triggers that keep what was recorded.
+    with pytest.raises(IntegrityError, match="append-only"), writing(engine) as session:
+        session.execute(text("UPDATE release_labels SET label = 'angry'"))
 
 
 # Append-only ----------------------------------------------------------------------------------------------------

@@ -1,12 +1,11 @@
 """Which pages a visitor sees: researchers all of them, raters their own, everybody else the way in."""
 
+import importlib
 from pathlib import Path
-from types import ModuleType
 
 import streamlit as st
 
-from workbench.rater import rate
-from workbench.researcher import corpus, imports, labelling, notices, overview, places, raters, releases, settings
+from workbench.researcher import places
 from workbench.session import Visitor, visitor
 
 # Ours, since the browser would fetch a ":material/...:" icon for the tab from a server of Google's.
@@ -33,35 +32,51 @@ def show() -> None:
     who = visitor()
     if who.role == "rater":
         st.set_page_config(page_title="EavaNet Workbench", page_icon=ICON, layout="wide")
-        st.navigation([st.Page(lambda: rate.page(who), title="Rating", default=True)], position="hidden").run()
+        rating = st.Page(lambda: _module("rater.rate").page(who), title="Rating", default=True)
+        st.navigation([rating], position="hidden").run()
     elif who.role == "researcher":
         st.set_page_config(page_title="EavaNet Workbench", page_icon=ICON, layout="wide")
         st.html(STYLE)
         page = st.navigation(researcher_pages(who))
-        notices.show_kept()
+        _module("researcher.notices").show_kept()
         page.run()
     else:
         st.set_page_config(page_title="EavaNet Workbench", page_icon=ICON)
         st.navigation([st.Page(lambda: _way_in(who), title="Welcome", default=True)], position="hidden").run()
 
 
+# The researchers' pages by section of the menu: where each is, and the module whose `page` shows it.
+RESEARCHER_PAGES = {
+    "": [(places.OVERVIEW, "overview")],
+    "Corpus": [(places.CLIPS, "corpus"), (places.IMPORT, "imports")],
+    "Labelling": [(places.RATERS, "raters"), (places.PROGRESS, "labelling"), (places.RELEASES, "releases")],
+    "Workbench": [(places.SETTINGS, "settings")],
+}
+
+
 def researcher_pages(who: Visitor) -> dict[str, list[st.Page]]:
     """The researchers' pages by section of the menu."""
 
-    def page(place: places.Place, module: ModuleType) -> st.Page:
+    def page(place: places.Place, name: str) -> st.Page:
         address = {"url_path": place.url_path, "default": not place.url_path}
-        return st.Page(lambda: module.page(who), title=place.title, icon=place.icon, **address)
+        return st.Page(
+            lambda: _module(f"researcher.{name}").page(who), title=place.title, icon=place.icon, **address
+        )
 
-    return {
-        "": [page(places.OVERVIEW, overview)],
-        "Corpus": [page(places.CLIPS, corpus), page(places.IMPORT, imports)],
-        "Labelling": [
-            page(places.RATERS, raters),
-            page(places.PROGRESS, labelling),
-            page(places.RELEASES, releases),
-        ],
-        "Workbench": [page(places.SETTINGS, settings)],
-    }
+    return {section: [page(*entry) for entry in entries] for section, entries in RESEARCHER_PAGES.items()}
+
+
+def load_all() -> None:
+    """Load every page's module, the raters' first."""
+    for name in ("rater.rate", "researcher.notices", *(
+        f"researcher.{name}" for entries in RESEARCHER_PAGES.values() for _, name in entries
+    )):
+        _module(name)
+
+
+def _module(name: str):
+    # Loaded when a visitor needs it: the first page after a start does not wait for pandas and plotly.
+    return importlib.import_module(f"workbench.{name}")
 
 
 def _way_in(who: Visitor) -> None:

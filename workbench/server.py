@@ -26,7 +26,10 @@ from db import access
 from db.session import DatabaseUnusable, reading, writing
 from workbench import player
 from workbench.media import serve_media
+from workbench.quick_start import QuickFrontend, find_no_packaged_components, send_at_once
 from workbench.session import COOKIE, engine
+
+LOAD_PAGES_AFTER_S = 3.0
 
 
 class RefusedToStart(SystemExit):
@@ -69,6 +72,7 @@ def local_address() -> str:
 @contextlib.asynccontextmanager
 async def lifespan(app) -> AsyncIterator[dict]:
     """Open the database, check the address, print the sign-in link."""
+    send_at_once()
     try:
         await run_in_threadpool(engine)
         check_address()
@@ -82,16 +86,23 @@ async def lifespan(app) -> AsyncIterator[dict]:
         f"  {local_address()}sign-in?token={token}\n",
         flush=True,
     )
-    loading = asyncio.create_task(run_in_threadpool(_load_pages))
+    loading = asyncio.create_task(_load_pages_later())
     yield {}
-    await loading
+    loading.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await loading
     with writing(engine()) as session:
         access.revoke_sign_in_link(session, token)
 
 
+async def _load_pages_later() -> None:
+    """Load all pages once the first visitor, who needs the processor now, has theirs."""
+    await asyncio.sleep(LOAD_PAGES_AFTER_S)
+    await run_in_threadpool(_load_pages)
+
+
 def _load_pages() -> None:
-    """Load the pages and what they bring while the first visitor's browser is still loading its own part."""
-    importlib.import_module("workbench.navigation")
+    importlib.import_module("workbench.navigation").load_all()
     # What is loaded now stays loaded: the collector need not look through it again at every click.
     gc.collect()
     gc.freeze()
@@ -208,4 +219,5 @@ ROUTES = [
     Route("/sign-in", sign_in_with_password, methods=["POST"]),
     Route("/sign-out", sign_out, methods=["POST"]),
 ]
-MIDDLEWARE = [Middleware(PrivacyHeaders)]
+MIDDLEWARE = [Middleware(PrivacyHeaders), Middleware(QuickFrontend)]
+find_no_packaged_components()
