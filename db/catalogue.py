@@ -160,15 +160,31 @@ def list_clips(
 
     Raises ValueError for an `order` that is no column.
     """
+    shown = _shown(wanted)
+    statement = _matching(select(Clip.id, *shown.values()), wanted)
+    rows = session.execute(statement.order_by(*_order(wanted, order, descending)).offset(offset).limit(limit)).all()
+    return pd.DataFrame(rows, columns=["clip_id", *shown])
+
+
+def place_of(
+    session: Session, wanted: ClipFilter, clip_id: int, *, order: str = "clip", descending: bool = False
+) -> int | None:
+    """How many clips come before `clip_id` in `list_clips`; None if it is not among them."""
+    number = func.row_number().over(order_by=_order(wanted, order, descending)).label("number")
+    numbered = _matching(select(Clip.id.label("clip_id"), number), wanted).subquery()
+    found = session.scalar(select(numbered.c.number).where(numbered.c.clip_id == clip_id))
+    return None if found is None else found - 1
+
+
+def _shown(wanted: ClipFilter) -> dict[str, Any]:
+    return {name: column for name, column in COLUMNS.items() if name != "label" or wanted.release_id is not None}
+
+
+def _order(wanted: ClipFilter, order: str, descending: bool) -> tuple[Any, Any]:
     if order not in COLUMNS:
         raise ValueError(f"order {order!r}: expected one of {', '.join(COLUMNS)}")
-    shown = {name: column for name, column in COLUMNS.items() if name != "label" or wanted.release_id is not None}
-    if order not in shown:
-        order = "clip"
-    statement = _matching(select(Clip.id, *shown.values()), wanted)
-    by = shown[order].desc() if descending else shown[order].asc()
-    rows = session.execute(statement.order_by(by, Clip.name).offset(offset).limit(limit)).all()
-    return pd.DataFrame(rows, columns=["clip_id", *shown])
+    column = _shown(wanted).get(order, Clip.name)
+    return column.desc() if descending else column.asc(), Clip.name
 
 
 def count_clips(session: Session, wanted: ClipFilter) -> int:

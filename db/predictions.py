@@ -10,6 +10,7 @@ conditioned on a speaker.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,23 @@ def record_set(
     told = {"name": name, "system": system, "corpus": corpus.name, "files": len(files), "sha256": total}
     events.record(session, actor, "predictions.replaced" if found else "predictions.recorded", told)
     return row
+
+
+def refuse_other_source(session: Session, name: str, source: dict, replace: bool) -> None:
+    """Before anything is predicted: raises ValueError if `name` stands for what was made otherwise than `source`.
+
+    The folders in it may differ, as a data root can be moved.
+    """
+    found = session.scalar(select(PredictionSet).where(PredictionSet.name == name))
+    if found is None or replace:
+        return
+    asked = json.loads(json.dumps(source))  # as the stored one came out of the database
+    other = [key for key in asked if key not in ("folder", "checkpoint") and asked[key] != found.source.get(key)]
+    if other:
+        raise ValueError(
+            f"predictions {name}: exist and were made otherwise ({', '.join(other)}); take another --name, or replace "
+            "them (--replace) if no result that you keep was made from them"
+        )
 
 
 def list_sets(session: Session, corpus_id: int | None = None) -> list[PredictionSet]:

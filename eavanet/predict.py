@@ -3,7 +3,8 @@
     <out>/<subject>_<sentence>_condition_<condition subject>.npy      (T, 3V) float32
     <out>/predictions.json                                            what made them
 
-The style is the lookup table's entry of the clip's label; the template is the clip's own subject's, so that unseen
+They are recorded in the database as a set, by whose name evaluation and studies find them. The style is the lookup
+table's entry of the clip's label; the template is the clip's own subject's, so that unseen
 subjects keep their face and borrow a seen speaker as condition.
 """
 
@@ -14,11 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from db import store
 from db.clips import load_audio, load_template
 from db.corpus.npy import write_array
-from db.session import DatabaseUnusable, open_database, reading
+from db.models import Subject
+from db.predictions import PredictedFile, record_set, refuse_other_source
+from db.result_models import TrainingRun
+from db.session import DatabaseUnusable, open_database, reading, writing
 from eavanet.checkpoint import Checkpoint, check_topology, load_checkpoint
 from eavanet.data import LabelledClip, LabelledSplit, load_split
 from eavanet.distributed import chosen_device
@@ -52,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--corpus", help="default: the one that the model was trained on")
     parser.add_argument("--release", help="default: the one that the model was trained on")
     parser.add_argument("--split", help="default: the one that the model was trained on")
-    parser.add_argument("--out", type=Path, help="default: predictions/<run> in the data root")
+    parser.add_argument("--name", help="of the set (default: run, part, and what else was asked for)")
+    parser.add_argument("--out", type=Path, help="folder (default: predictions/<name> in the data root)")
+    parser.add_argument("--replace", action="store_true", help="in the place of what the name stood for")
     parser.add_argument("--device", help="cpu, cuda or cuda:<number> (default: a GPU if there is one)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser
@@ -72,9 +80,12 @@ def _predict(given: argparse.Namespace) -> dict:
         raise ValueError(f"split {split.split.name} has no labelled clip in {given.part}")
     for emotion in sorted({given.emotion or clip.emotion for clip, _ in pairs}):
         style_of(checkpoint.model, emotion, given.intensity)  # refused before anything is written
-    out = given.out or store.data_root() / "predictions" / checkpoint.manifest["run"]
+    name = store.checked_name(given.name or _default_name(given, checkpoint), "predictions")
+    out = given.out or store.data_root() / "predictions" / name
     summary = {
+        "name": name,
         "checkpoint": str(checkpoint.folder),
+        "checkpoint_sha256": checkpoint.manifest["files"]["model.safetensors"],
         "folder": str(out),
         "part": given.part,
         "emotion": given.emotion or "label",
@@ -83,12 +94,43 @@ def _predict(given: argparse.Namespace) -> dict:
         "files": len(pairs),
         **{key: checkpoint.manifest[key] for key in ("run", "epoch", "corpus", "release", "split", "encoder")},
     }
+    engine = open_database()
+    with reading(engine) as session:
+        refuse_other_source(session, name, summary, given.replace)
     with Progress(len(pairs), "prediction") as progress:
+        written = []
         for path in write_predictions(checkpoint, pairs, out, given.emotion, given.intensity):
             progress.advance(path.name)
+            written.append(path)
     with store.atomic_write(out / "predictions.json") as partial:
         partial.write_text(json.dumps(summary, indent=1))
+    with writing(engine) as session:
+        _record(session, summary, split, list(zip(pairs, written, strict=True)), given)
+    engine.dispose()
     return summary
+
+
+def _default_name(given: argparse.Namespace, checkpoint: Checkpoint) -> str:
+    asked = [checkpoint.manifest["run"], given.part, given.emotion]
+    if given.intensity != 1:
+        asked.append(f"alpha-{given.intensity:g}".replace(".", "_"))
+    return "-".join(filter(None, asked))
+
+
+def _record(session: Session, summary: dict, split: LabelledSplit, written: list, given: argparse.Namespace) -> None:
+    """Store the set: what was predicted, from which checkpoint, and the hashes of the files."""
+    run = session.scalar(select(TrainingRun).where(TrainingRun.name == summary["run"]))
+    subjects = {row.name: row for row in session.scalars(
+        select(Subject).where(Subject.corpus_id == split.corpus.id)
+    )}  # fmt: skip
+    files = [
+        PredictedFile(clip.row, subjects[condition], path, clip.n_frames) for (clip, condition), path in written
+    ]
+    record_set(
+        session, files, name=summary["name"], system="EavaNet", corpus=split.corpus, source=summary,
+        run_id=run.id if run else None, part=given.part, emotion=given.emotion, intensity=given.intensity,
+        simulated=split.release.simulated, replace=given.replace,
+    )  # fmt: skip
 
 
 def write_predictions(

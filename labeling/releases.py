@@ -211,6 +211,24 @@ def unchanged(session: Session, release: LabelRelease) -> bool:
     return _digest(release_labels(session, release.id), release_subjects(session, release.id)) == release.sha256
 
 
+def release_votes(session: Session, release: LabelRelease) -> pd.DataFrame:
+    """The votes that a release rests on, though raters may have corrected them since; columns as in `votes.answers`.
+
+    Found by their times and checked against the release's hash. Raises ValueError if they cannot be told any more.
+    """
+    if release.round_id is None:
+        raise ValueError(f"release {release.name} was not made from a round; its votes are not stored here")
+    given = round_votes.answers(session, release.round_id, revisions="all")
+    given = given[given["created_at"] <= release.created_at].drop_duplicates("assignment_id", keep="last")
+    counted = round_votes.votes(given)
+    if ratings_digest(counted) != release.ratings_sha256:
+        raise ValueError(
+            f"release {release.name}: the votes stored up to its making are not those that its hash was taken of; was "
+            "the clock set back? The round's export has every answer with its time"
+        )
+    return counted
+
+
 def release_labels(session: Session, release_id: int) -> pd.DataFrame:
     """A release's labels as `python -m labeling.algorithm1` writes them: see `algorithm1.LABEL_COLUMNS`."""
     rows = session.execute(

@@ -65,6 +65,18 @@ def test_pages_follow_one_another_without_gap_or_overlap(engine, corpus_id: int)
     assert sum(pages, []) == whole
 
 
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("order", ["clip", "status", "duration_s", "label"])
+def test_a_clips_place_is_where_the_list_has_it(engine, corpus_id: int, order: str, descending: bool):
+    wanted = ClipFilter(corpus_id, statuses=("usable", "outlier"))
+    with reading(engine) as session:
+        listed = list(catalogue.list_clips(session, wanted, order=order, descending=descending)["clip_id"])
+        places = [catalogue.place_of(session, wanted, row, order=order, descending=descending) for row in listed]
+        broken = session.query(Clip).filter_by(status="broken").one().id
+        assert catalogue.place_of(session, wanted, broken) is None
+    assert places == list(range(len(listed)))
+
+
 def test_a_list_is_sorted_by_what_is_asked_for(engine, corpus_id: int):
     with reading(engine) as session:
         found = catalogue.list_clips(session, ClipFilter(corpus_id), order="duration_s", descending=True)

@@ -10,6 +10,8 @@ import pytest
 import soundfile
 import torch
 
+from db.predictions import list_sets, load_prediction, predictions_of
+from db.session import reading
 from eavanet import animate, predict, speed
 from eavanet.checkpoint import load_checkpoint
 from eavanet.generate import latent_motion, style_of, windows
@@ -48,7 +50,7 @@ def speech(tmp_path):
 
 def test_seen_subjects_are_predicted_as_themselves_in_the_peers_layout(trained):
     assert predict.main(["--part", "validation"]) == 0
-    files = {path.name: np.load(path) for path in (trained / "predictions/run").glob("*.npy")}
+    files = {path.name: np.load(path) for path in (trained / "predictions/run-validation").glob("*.npy")}
     assert set(files) == {"F1_e06_condition_F1.npy", "F3_e06_condition_F3.npy"}
     assert files["F1_e06_condition_F1.npy"].shape == (25, 3 * V)
     assert files["F1_e06_condition_F1.npy"].dtype == np.float32
@@ -56,9 +58,9 @@ def test_seen_subjects_are_predicted_as_themselves_in_the_peers_layout(trained):
 
 def test_unseen_subjects_keep_their_face_and_borrow_every_seen_speaker(trained):
     assert predict.main(["--part", "biwi-b", "--conditions", "all"]) == 0
-    files = sorted(path.name for path in (trained / "predictions/run").glob("M2_e01*.npy"))
+    files = sorted(path.name for path in (trained / "predictions/run-biwi-b").glob("M2_e01*.npy"))
     assert files == ["M2_e01_condition_F1.npy", "M2_e01_condition_F3.npy"]
-    motion = np.load(trained / "predictions/run" / files[0]).reshape(-1, V, 3)
+    motion = np.load(trained / "predictions/run-biwi-b" / files[0]).reshape(-1, V, 3)
     own, other = (np.abs(motion - template(SUBJECTS.index(name))).max() for name in ("M2", "F1"))
     assert own < 0.2 < other
 
@@ -68,7 +70,32 @@ def test_a_prediction_says_what_made_it(trained, capsys):
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["exaggerated"] is True
     assert summary["encoder"]["random"] is True
-    assert json.loads((trained / "predictions/run/predictions.json").read_text()) == summary
+    assert summary["name"] == "run-validation-angry-alpha-1_5"
+    assert json.loads((trained / "predictions" / summary["name"] / "predictions.json").read_text()) == summary
+
+
+def test_predictions_are_recorded_with_what_they_came_from(trained, sqlite_engine):
+    assert predict.main(["--part", "biwi-b", "--conditions", "all", "--intensity", "0.3", "--name", "weak"]) == 0
+    with reading(sqlite_engine) as session:
+        (row,) = list_sets(session)
+        found = predictions_of(session, row.id)
+    assert (row.name, row.system, row.part, row.emotion, row.intensity) == ("weak", "EavaNet", "biwi-b", None, 0.3)
+    assert row.synthetic and row.simulated and row.source["run"] == "run"
+    assert len(found) == 12 and {one.condition_subject.name for one in found} == {"F1", "F3"}
+    assert load_prediction(found[0]).shape == (found[0].clip.n_frames, V, 3)
+
+
+def test_a_name_does_not_come_to_mean_another_checkpoints_predictions(trained, sqlite_engine, capsys):
+    assert predict.main(["--part", "validation", "--name", "mine"]) == 0
+    assert predict.main(["--part", "validation", "--name", "mine"]) == 0  # the same again
+    before = (trained / "predictions/mine/F1_e06_condition_F1.npy").read_bytes()
+    assert predict.main(["--part", "validation", "--name", "mine", "--emotion", "angry"]) == 1
+    assert "were made otherwise (emotion)" in capsys.readouterr().err
+    assert train([*TINY[:-1], "other", "--seed", "5"]) == 0
+    assert predict.main(["--checkpoint", "other", "--part", "validation", "--name", "mine"]) == 1
+    assert "were made otherwise (checkpoint_sha256" in capsys.readouterr().err
+    assert (trained / "predictions/mine/F1_e06_condition_F1.npy").read_bytes() == before
+    assert predict.main(["--checkpoint", "other", "--part", "validation", "--name", "mine", "--replace"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,28 @@ def test_ratings_that_came_in_since_the_preview_refuse_the_release(sqlite_engine
         releases.make_release(session, found, name="x", allow_partial=True, actor="test")
 
 
+def test_the_votes_of_a_release_can_be_told_after_raters_corrected_them(engine):
+    corpus_id, rater_ids = new_world(engine, n_raters=3)
+    with writing(engine) as session:
+        round_id = assignment.create_round(session, corpus_id=corpus_id, name="r", rater_ids=rater_ids, actor="test",
+                                           practice_clips=0).id  # fmt: skip
+        first = assignment.next_assignment(session, rater_ids[0])
+        save_rating(session, first.id, rater_ids[0], Answer("happy", 5), "k")
+    made = release(engine, round_id, allow_partial=True)
+    with writing(engine) as session:
+        save_rating(session, first.id, rater_ids[0], Answer("angry", 2), "corrected")
+    with reading(engine) as session:
+        votes = releases.release_votes(session, session.get_one(LabelRelease, made.id))
+    assert votes[["emotion", "intensity", "revision"]].values.tolist() == [["happy", 5, 1]]
+
+
+def test_votes_that_are_not_those_of_the_release_are_not_passed_off_as_them(sqlite_engine):
+    made = release(sqlite_engine, rated(sqlite_engine))
+    made.ratings_sha256 = "0" * 64
+    with reading(sqlite_engine) as session, pytest.raises(ValueError, match="not those that its hash was taken of"):
+        releases.release_votes(session, made)
+
+
 def test_names_are_checked_and_never_used_twice(sqlite_engine):
     round_id = rated(sqlite_engine)
     made = release(sqlite_engine, round_id)

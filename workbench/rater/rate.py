@@ -29,8 +29,8 @@ STYLE = """<style>
 [data-testid=stMainBlockContainer] { max-width: 72rem; padding: 1.25rem 1.5rem 2rem; }
 [data-testid=stHeading] h1 { font-size: 2rem; padding: .25rem 0 .5rem; }
 [data-testid=stHeading] h2 { font-size: 1.3rem; padding: .75rem 0 .25rem; }
-/* Streamlit writes the chosen language in the theme's own colour, too faint on a dark page. */
-[data-testid=stMain] [data-testid=stButtonGroup] button[aria-checked=true] * {
+/* Streamlit writes the chosen language in its own colour, too faint on a dark page (and in a window over it). */
+[data-testid=stButtonGroup] button[aria-checked=true] * {
   color: CanvasText !important;
 }
 @media (max-width: 640px) {

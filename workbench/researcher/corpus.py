@@ -140,7 +140,9 @@ def _table(corpus: Corpus, wanted: ClipFilter, who: Visitor, asked_clip: int | N
         pages = -(-total // PAGE)
         number = 1
         if pages > 1:
-            number = st.number_input(f"Page (of {pages:,})", 1, pages, key=f"page of {pages}", width=150)
+            key = f"page of {pages} {hash((wanted, order, descending, asked_clip))}"
+            start = _page_of(asked_clip, wanted, order, descending)
+            number = st.number_input(f"Page (of {pages:,})", 1, pages, start, key=key, width=150)
         st.space("stretch")
         downloads(
             f"clips-{corpus.name}", lambda: _export(wanted), who, what="clips", help="All clips that fit the filters"
@@ -162,6 +164,15 @@ def _table(corpus: Corpus, wanted: ClipFilter, who: Visitor, asked_clip: int | N
     if rows and rows[0] < len(found):
         return int(found["clip_id"].iloc[rows[0]])
     return asked_clip
+
+
+def _page_of(clip_id: int | None, wanted: ClipFilter, order: str, descending: bool) -> int:
+    """The page of the table that has the clip which the address asks for; the first if it has none."""
+    if clip_id is None:
+        return 1
+    with reading(engine()) as session:
+        place = catalogue.place_of(session, wanted, clip_id, order=order, descending=descending)
+    return 1 if place is None else place // PAGE + 1
 
 
 def _export(wanted: ClipFilter) -> pd.DataFrame:

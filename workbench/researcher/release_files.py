@@ -1,10 +1,10 @@
-"""A release as files: labels and subjects as `python -m labeling.algorithm1` writes them; everything in one JSON."""
+"""A release as files: what `python -m labeling.algorithm1` reads and writes, and everything in one JSON."""
 
 import json
 
 from db.models import LabelRelease
 from db.session import reading
-from labeling import releases
+from labeling import exchange, releases
 from workbench.researcher.downloads import csv_of, files, json_of
 from workbench.session import Visitor, engine
 
@@ -20,10 +20,15 @@ def release_files(release: LabelRelease, who: Visitor) -> None:
         with reading(engine()) as session:
             return csv_of(releases.release_subjects(session, release.id), "subjects", who)
 
-    files({
-        f"{release.name}-labels.csv": labels, f"{release.name}-subjects.csv": subjects,
-        f"{release.name}.json": lambda: _everything(release, who),
-    })  # fmt: skip
+    def votes() -> str:
+        with reading(engine()) as session:
+            counted = releases.release_votes(session, release)
+        return csv_of(exchange.ratings_export(counted), "release-votes", who)
+
+    contents = {f"{release.name}-labels.csv": labels, f"{release.name}-subjects.csv": subjects}
+    if release.round_id is not None:
+        contents[f"{release.name}-votes.csv"] = votes
+    files(contents | {f"{release.name}.json": lambda: _everything(release, who)})
 
 
 def _everything(release: LabelRelease, who: Visitor) -> str:
