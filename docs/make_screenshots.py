@@ -1,4 +1,4 @@
-"""The pictures of the app in the documents: a demo corpus, a round with simulated raters, and a browser.
+"""The pictures of the app in the documents: a demo corpus, simulated raters, a trained model, and a browser.
 
     python -m docs.make_screenshots [--data FOLDER]     FOLDER is a data root with the demo corpus, or an empty folder
 """
@@ -21,6 +21,7 @@ def main() -> None:
     folder = parser.parse_args().data or Path(tempfile.mkdtemp())
     os.environ["EAVANET_DATA"] = str(folder.resolve())
     token = prepare()
+    prepare_model()
 
     from playwright.sync_api import sync_playwright
 
@@ -71,6 +72,22 @@ def prepare() -> str:
     return token
 
 
+def prepare_model() -> None:
+    """A split and a model trained on it, with the demo preset (minutes)."""
+    from db import splits
+    from db.models import LabelRelease, Split
+    from db.session import open_database, reading, writing
+
+    engine = open_database()
+    with reading(engine) as session:
+        split = session.scalar(select(Split.id))
+    if split is None:
+        with writing(engine) as session:
+            splits.split_release(session, session.scalars(select(LabelRelease)).one(), "paper")
+    if not list((Path(os.environ["EAVANET_DATA"]) / "runs").glob("*/run.json")):
+        subprocess.run([sys.executable, "-m", "eavanet.train", "--preset", "demo", "--name", "demo-1"], check=True)
+
+
 def photograph(browser, app, token: str) -> None:
     """One picture per page, at the size of a small laptop."""
     PICTURES.mkdir(exist_ok=True)
@@ -85,11 +102,19 @@ def photograph(browser, app, token: str) -> None:
     page.keyboard.press("4")
     page.screenshot(path=PICTURES / "rating.png")
     page.goto(app.sign_in_link)
-    for name in ("clips", "progress", "releases"):
+    for name in ("clips", "progress", "releases", "runs"):
         page.goto(f"{app.url}{name}")
         page.locator("[data-testid=stMainBlockContainer] h1").wait_for()
         page.wait_for_timeout(4000)
         page.screenshot(path=PICTURES / f"{name}.png")
+    page.goto(f"{app.url}animate")
+    page.get_by_text("A clip of the corpus").first.click()
+    page.get_by_role("button", name="Angry").click()
+    page.wait_for_timeout(2000)
+    page.get_by_role("button", name="Make the face speak").click()
+    page.locator("[data-state=playing]").first.wait_for(timeout=120_000)
+    page.wait_for_timeout(1200)
+    page.screenshot(path=PICTURES / "animate.png")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def _animate(given: argparse.Namespace) -> dict:
     speaker, style = speaker_index(model, subject), style_of(model, given.emotion, given.intensity)
     face = template_of(checkpoint, given.face or subject)
     latent = latent_motion(model, samples, speaker, style)
-    write = {".npy": write_npy, ".glb": _write_glb, ".mp4": write_film}[given.out.suffix]
+    write = {".npy": write_npy, ".glb": write_glb_file, ".mp4": write_film}[given.out.suffix]
     write(given.out, checkpoint, latent, face, samples)
     return {
         "out": str(given.out),
@@ -123,7 +123,8 @@ def write_npy(path: Path, checkpoint: Checkpoint, latent: Tensor, face: np.ndarr
             file.write(np.ascontiguousarray(block, dtype="<f4").data)
 
 
-def _write_glb(path: Path, checkpoint: Checkpoint, latent: Tensor, face: np.ndarray, _: np.ndarray) -> None:
+def write_glb_file(path: Path, checkpoint: Checkpoint, latent: Tensor, face: np.ndarray, _: np.ndarray) -> None:
+    """glTF: the templates' mesh, the motion as a few morph targets and their weights over time."""
     layer, kept = checkpoint.model.to_vertices, checkpoint.face
     height = float(np.ptp(face[:, 1]))
     with torch.inference_mode():

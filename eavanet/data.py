@@ -9,98 +9,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import torch
-from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
 from torch import Tensor
 
 from db.clips import load_audio, load_template, load_topology, load_vertices
-from db.models import Clip, Corpus, LabelRelease, ReleaseLabel, Split, SplitMember, Subject
 from eavanet.feature_cache import FeatureCache
 from eavanet.padding import pad_sequences
 from eavanet.sampling import PlannedBatch
+from eavanet.split import LabelledClip, LabelledSplit
+from eavanet.split import load_split as load_split  # readers of data look for it here
 
 Item, Loaded = TypeVar("Item"), TypeVar("Loaded")
-
-
-@dataclass(frozen=True)
-class LabelledClip:
-    """A clip of a split with its label; `row` gives access to its files."""
-
-    name: str
-    subject: str
-    sentence: str
-    emotion: str
-    n_frames: int
-    row: Clip = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class LabelledSplit:
-    """The clips of a split by part ("train", "validation", "biwi-a", "biwi-b"), and what they came from.
-
-    left_out: names of clips of the split that have no label in the release or are not usable.
-    """
-
-    corpus: Corpus
-    release: LabelRelease
-    split: Split
-    parts: dict[str, list[LabelledClip]]
-    left_out: list[str]
-
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        """The speakers of the training clips, sorted: what the model's one-hot counts."""
-        return tuple(sorted({clip.subject for clip in self.parts["train"]}))
-
-
-def load_split(
-    session: Session, corpus: str | None = None, release: str | None = None, split: str | None = None
-) -> LabelledSplit:
-    """Clips and labels from the database. What is None is the only corpus, its newest release and newest split.
-
-    Raises ValueError if there is none, or none of that name, saying which there are.
-    """
-    corpus_row = _pick(session, select(Corpus).order_by(Corpus.id), corpus, "corpus", only=True)
-    releases = select(LabelRelease).where(LabelRelease.corpus_id == corpus_row.id).order_by(LabelRelease.id)
-    release_row = _pick(session, releases, release, f"label release of corpus {corpus_row.name}")
-    splits = select(Split).where(Split.corpus_id == corpus_row.id).order_by(Split.id)
-    split_row = _pick(session, splits, split, f"split of corpus {corpus_row.name}")
-    members = session.execute(
-        select(SplitMember.part, Clip, ReleaseLabel.label)
-        .join(Clip, Clip.id == SplitMember.clip_id)
-        .outerjoin(
-            ReleaseLabel, (ReleaseLabel.clip_id == Clip.id) & (ReleaseLabel.release_id == release_row.id)
-        )
-        .where(SplitMember.split_id == split_row.id)
-        .options(joinedload(Clip.corpus), joinedload(Clip.subject).joinedload(Subject.corpus))
-        .order_by(Clip.name)
-    ).all()
-    parts: dict[str, list[LabelledClip]] = {part: [] for part in ("train", "validation", "biwi-a", "biwi-b")}
-    left_out = []
-    for part, clip, label in members:
-        if label is None or clip.status != "usable":
-            left_out.append(clip.name)
-        else:
-            parts[part].append(
-                LabelledClip(clip.name, clip.subject.name, clip.sentence, label, clip.n_frames, clip)
-            )
-    return LabelledSplit(corpus_row, release_row, split_row, parts, left_out)
-
-
-def _pick(session: Session, query, name: str | None, what: str, only: bool = False):
-    rows = session.scalars(query).all()
-    names = ", ".join(row.name for row in rows) or "none"
-    chosen = [row for row in rows if name is None or row.name == name]
-    if not chosen:
-        raise ValueError(f"no {what} called {name}; there are: {names}" if name else f"there is no {what} yet")
-    if only and len(chosen) > 1:
-        raise ValueError(f"several {what} names to choose from: {names}; say which one")
-    return chosen[-1]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ Long recordings go through in windows that overlap, so that memory stays flat; w
 changes over from one to the other linearly. A recording that fits into one window is predicted as in training.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -55,24 +56,40 @@ def frames_of(n_samples: int, frames_per_second: float) -> int:
     return n_frames
 
 
+@dataclass(frozen=True)
+class Heard:
+    """A recording as the model hears it, from which it can speak again in another style or as another speaker.
+
+    parts: H of Eq. (3) for each stretch (start, stop) of frames, (1, stop - start, D); total: T.
+    """
+
+    parts: list[tuple[int, int, Tensor]]
+    total: int
+
+
 @torch.inference_mode()
-def latent_motion(
-    model: EavaNet,
-    samples: np.ndarray,
-    speaker: int,
-    style: Tensor,
-    *,
-    n_frames: int | None = None,
-    window_s: float = WINDOW_S,
-) -> Tensor:
-    """(T, units): the motion for samples (S,) at 16 kHz, in the coordinates that `model.to_vertices` spreads.
+def hear(
+    model: EavaNet, samples: np.ndarray, *, n_frames: int | None = None, window_s: float = WINDOW_S
+) -> Iterator[tuple[int, int, Tensor]]:
+    """The parts of `Heard` for samples (S,) at 16 kHz, one after another.
 
     n_frames: T, by default what the audio lasts. Raises ValueError for audio shorter than half a frame.
     """
-    total = n_frames or frames_of(len(samples), model.config.frames_per_second)
+    rate = model.config.frames_per_second
+    device = next(model.parameters()).device
+    for start, stop in windows(n_frames or frames_of(len(samples), rate), rate, window_s):
+        cut = samples[round(start * SAMPLE_RATE / rate) : round(stop * SAMPLE_RATE / rate)]
+        features = model.audio_encoder.features(cut, stop - start, rate).to(device)
+        yield start, stop, model.hear(features[None], torch.tensor([stop - start]))
+
+
+@torch.inference_mode()
+def speak(model: EavaNet, parts: Iterable[tuple[int, int, Tensor]], total: int, speaker: int, style: Tensor) -> Tensor:
+    """(T, units): the motion for what was heard, in the coordinates that `model.to_vertices` spreads."""
     motion: Tensor | None = None
-    for start, stop in windows(total, model.config.frames_per_second, window_s):
-        part = _window(model, samples, start, stop, speaker, style)
+    for start, stop, hidden in parts:
+        speakers = torch.tensor([speaker], device=style.device)
+        part = model.speak(hidden, torch.tensor([stop - start]), speakers, style[None])[0]
         if motion is None:
             motion = part.new_zeros(total, part.shape[1])
             done = 0
@@ -84,6 +101,23 @@ def latent_motion(
         done = stop
     assert motion is not None
     return motion
+
+
+def latent_motion(
+    model: EavaNet,
+    samples: np.ndarray,
+    speaker: int,
+    style: Tensor,
+    *,
+    n_frames: int | None = None,
+    window_s: float = WINDOW_S,
+) -> Tensor:
+    """`speak` for samples (S,) at 16 kHz: hears and speaks window by window, so that memory stays flat.
+
+    n_frames: T, by default what the audio lasts. Raises ValueError for audio shorter than half a frame.
+    """
+    total = n_frames or frames_of(len(samples), model.config.frames_per_second)
+    return speak(model, hear(model, samples, n_frames=total, window_s=window_s), total, speaker, style)
 
 
 @torch.inference_mode()
@@ -102,10 +136,3 @@ def windows(total: int, frames_per_second: float, window_s: float = WINDOW_S) ->
     starts = range(0, max(1, total - length + step), step)
     return [(start, min(total, start + length)) for start in starts]
 
-
-def _window(model: EavaNet, samples: np.ndarray, start: int, stop: int, speaker: int, style: Tensor) -> Tensor:
-    rate = model.config.frames_per_second
-    cut = samples[round(start * SAMPLE_RATE / rate) : round(stop * SAMPLE_RATE / rate)]
-    features = model.audio_encoder.features(cut, stop - start, rate).to(style.device)
-    speakers = torch.tensor([speaker], device=style.device)
-    return model.decode_latent(features[None], torch.tensor([stop - start]), speakers, style[None])[0]

@@ -141,8 +141,15 @@ class EavaNet(nn.Module):
 
         The whole motion lies in a space of that many dimensions, which is what a glTF file stores.
         """
+        return self.speak(self.hear(features, n_frames), n_frames, speaker, embedding)
+
+    def hear(self, features: Tensor, n_frames: Tensor) -> Tensor:
+        """H of Eq. (3), (B, T, D): all that depends on the speech alone, and most of the work."""
         states = self.audio_encoder(features, 2 * n_frames)  # A: (B, 2T, d_A)
-        hidden = self.downsample(states.transpose(1, 2)).transpose(1, 2)  # H: (B, T, D)
+        return self.downsample(states.transpose(1, 2)).transpose(1, 2)  # H: (B, T, D)
+
+    def speak(self, hidden: Tensor, n_frames: Tensor, speaker: Tensor, embedding: Tensor) -> Tensor:
+        """What `decode_latent` gives, from H."""
         mask = sequence_mask(n_frames, hidden.shape[1], hidden)
         x = embedding[:, None] + hidden + self._speaker_embedding(speaker)[:, None]  # Eq. (3)
         x = masked(x, mask)

@@ -15,10 +15,11 @@ import json
 import platform
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -51,7 +52,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("w") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(file)
             except BlockingIOError as error:
                 raise ValueError(f"run {self.name} is being trained by another process at this moment") from error
             yield
@@ -96,6 +97,15 @@ class Run:
         self._events = self._events or EventFile(self.folder / "tensorboard")
         scalars = {key: float(value) for key, value in entry.items() if isinstance(value, (int, float))}
         self._events.add(scalars, entry["epoch"])
+
+
+def _lock(file: IO) -> None:
+    # Tried for a second: whoever looks whether it is held (see `standing`) holds it for an instant.
+    for _ in range(10):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(0.1)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def find_checkpoint(named: str | None) -> Path:

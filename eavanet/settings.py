@@ -35,8 +35,7 @@ def read_settings(given: argparse.Namespace) -> tuple[dict[str, Any], TrainConfi
 
     Raises ValueError for an unknown table or field, or a value that is not possible.
     """
-    tables: dict[str, dict[str, Any]] = {"training": {}, "model": {}}
-    _merge(tables, _read(PRESETS[given.preset or "paper"]))
+    tables = _preset_tables(given.preset or "paper")
     if given.config is not None:
         _merge(tables, _read(given.config))
     for assignment in given.set:
@@ -44,6 +43,18 @@ def read_settings(given: argparse.Namespace) -> tuple[dict[str, Any], TrainConfi
     flags = {f.name: getattr(given, f.name) for f in dataclasses.fields(TrainConfig)}
     tables["training"] |= {name: value for name, value in flags.items() if value is not None}
     return tables["model"], train_config(tables["training"])
+
+
+def preset_settings(name: str) -> tuple[dict[str, Any], TrainConfig]:
+    """What `read_settings` gives for a preset alone."""
+    tables = _preset_tables(name)
+    return tables["model"], train_config(tables["training"])
+
+
+def _preset_tables(name: str) -> dict[str, dict[str, Any]]:
+    tables: dict[str, dict[str, Any]] = {"training": {}, "model": {}}
+    _merge(tables, _read(PRESETS[name]))
+    return tables
 
 
 def train_config(values: dict[str, Any]) -> TrainConfig:

@@ -23,6 +23,8 @@ class StyleConfig:
     """The style encoder's sizes. The paper gives channels, kernel, stride and padding; the rest is as in GST.
 
     n_tokens: not in the paper; GST's 10. token_gain: standard deviation of the tokens at the start; GST's 0.5.
+    standardise: whether motion is divided by its root mean square over the training clips first. Coordinates have unit
+        size, so displacements are about 0.01, and a new layer's biases would drown them; the paper does not say.
     project_values: whether Eq. (2)'s V is a trained projection of the tokens (as in GST's implementations) or the
         tokens themselves, as the paper's V_style_token can also be read.
     """
@@ -36,6 +38,7 @@ class StyleConfig:
     n_heads: int = 4
     token_gain: float = 0.5
     project_values: bool = True
+    standardise: bool = True
 
     def __post_init__(self):
         if self.width % 2 or self.width % self.n_heads:
@@ -74,8 +77,12 @@ class StyleExtractor(nn.Module):
     shorter than 8 frames are followed by frames at rest.
     """
 
+    motion_unit: Tensor
+    """What displacements are divided by, in corpus units; `train.measure_motion_unit` sets it."""
+
     def __init__(self, n_vertices: int, config: StyleConfig):
         super().__init__()
+        self.register_buffer("motion_unit", torch.ones(()))
         width = config.width
         self.project = nn.Linear(3 * n_vertices, width)
         self.convolutions = nn.ModuleList(
@@ -87,7 +94,7 @@ class StyleExtractor(nn.Module):
 
     def forward(self, displacements: Tensor, n_frames: Tensor) -> Tensor:
         displacements, lengths = at_least_shortest(displacements, n_frames)
-        x = self.project(displacements)  # (B, T, 3V) -> (B, T, D)
+        x = self.project(displacements / self.motion_unit)  # (B, T, 3V) -> (B, T, D)
         x = masked(x, sequence_mask(lengths, x.shape[1], x))  # the bias does not reach behind the end
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = convolution(x.transpose(1, 2)).transpose(1, 2)  # (B, T, D) -> (B, T // 2, D)

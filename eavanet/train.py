@@ -25,10 +25,12 @@ from eavanet.distributed import Processes
 from eavanet.losses import VERTEX_LOSSES, Losses, total_loss
 from eavanet.model import EavaNet
 from eavanet.progress import Progress
+from eavanet.records import Recorder
 from eavanet.run import Run
+from eavanet.samples import SampleWriter, telling_clip
 from eavanet.sampling import IntercrossSampler, PlannedBatch, plan_batches
 
-PRECISIONS = ("float32", "bf16")
+CHOICES = {"vertex_loss": VERTEX_LOSSES, "precision": ("float32", "bf16")}  # of settings that are words
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class TrainConfig:
     encoder: name or folder of the audio encoder. regularise_encoder: its own dropout, LayerDrop and SpecAugment in
         training, as the peers have them; the paper does not say.
     vertex_loss: "norm" is Eq. (6) as printed, "mse" what the prose says. emotion_weight: lambda_CE of Eq. (7).
-    halve_every: epochs after which the learning rate is halved. batch_size: per process.
+    epochs: passes over the training clips. batch_size: clips per step, of each process. learning_rate: of Adam, at
+        the start. halve_every: epochs after which the learning rate is halved.
+    seed: of weights, order and style clips; the same seed gives the same run.
     precision: "bf16" computes in bfloat16 and keeps weights and loss in float32. compile: torch.compile.
     loaders, batches_ahead: threads that load clips, and how many batches they keep ready.
     """
@@ -67,7 +71,7 @@ class TrainConfig:
             raise ValueError(f"emotion_weight = {self.emotion_weight}: must be 0 or more")
         if self.seed < 0:
             raise ValueError(f"seed = {self.seed}: must be 0 or more")
-        for name, known in (("vertex_loss", VERTEX_LOSSES), ("precision", PRECISIONS)):
+        for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} = {getattr(self, name)!r}: expected one of {', '.join(known)}")
 
@@ -117,6 +121,8 @@ class Task:
     lips: Tensor | None  # vertex indices for the lip vertex error, where the corpus has them
     manifest: dict[str, Any]
     processes: Processes
+    recorder: Recorder | None = None  # the run's row in the database; the first process has it
+    samples: SampleWriter | None = None  # of a validation clip, to look at; the first process has it
 
 
 def fit(state: TrainState, task: Task) -> None:
@@ -127,12 +133,15 @@ def fit(state: TrainState, task: Task) -> None:
     """
     config, device = task.config, task.train.device
     sampler = IntercrossSampler(task.train.targets, task.train.pool)
-    step = _prepared(state.model, task)
+    if state.epoch == 0 and state.model.config.style.standardise:
+        measure_motion_unit(state.model, task.train)
+    step = prepared(state.model, task)
     epochs = range(state.epoch, config.epochs)
-    per_epoch = len(_plan(sampler, task, 0))
+    per_epoch = len(planned_batches(sampler, task, 0))
     # One stream over all epochs, so that the next epoch's first batches are loaded during validation.
-    planned = itertools.chain.from_iterable(_plan(sampler, task, epoch) for epoch in epochs)
+    planned = itertools.chain.from_iterable(planned_batches(sampler, task, epoch) for epoch in epochs)
     bar = Progress(config.epochs * per_epoch, "step", state.epoch * per_epoch)
+    ended = time.perf_counter()
     with bar as progress, contextlib.closing(task.train.batches(planned)) as batches:
         for epoch in epochs:
             seed_epoch(config.seed, epoch, task.processes.rank)
@@ -150,9 +159,11 @@ def fit(state: TrainState, task: Task) -> None:
                 **_named("train", losses),
                 **validate(state.model, task),
                 "seconds": seconds,
+                "epoch_seconds": time.perf_counter() - ended,  # with validation, and with what was kept before
                 "waiting_for_data": task.train.waited_s / seconds,
                 "memory_mb": peak_memory_mb(device),
             }
+            ended = time.perf_counter()
             _finish_epoch(state, task, entry, progress)
 
 
@@ -226,10 +237,39 @@ def validate(model: EavaNet, task: Task) -> dict[str, float]:
     return numbers
 
 
+@torch.no_grad()
+def keep_sample(state: TrainState, task: Task) -> None:
+    """Keep what the model makes of one validation clip by now, always the same, with the same style clip."""
+    model, validation = state.model, task.validation
+    sampler = IntercrossSampler(validation.targets, validation.pool)
+    if task.samples is None or not sampler.usable or not task.samples.due():
+        return
+    model.eval()
+    pairs = sampler.fixed(task.config.seed)
+    rate = model.config.frames_per_second
+    pair = pairs[telling_clip([validation.targets[pair.target] for pair in pairs], rate)]
+    (batch,) = validation.batches([PlannedBatch([pair], [1.0])])
+    predicted = model(batch.features, batch.n_frames, batch.speaker, batch.style, batch.style_frames).displacements
+    vertices = predicted[0].float().cpu().unflatten(-1, (-1, 3)) + task.face.templates[batch.speaker[0].item()]
+    clip = batch.clips[0]
+    about = {"clip": clip.name, "emotion": clip.emotion, "style": validation.pool[pair.style].name}
+    task.samples.write(state.epoch, vertices.numpy(), rate, about)
+
+
 def lip_errors(predicted: Tensor, target: Tensor, lips: Tensor) -> Tensor:
     """(B, T): largest squared distance over the lip vertices, of (B, T, 3V)."""
     difference = (predicted.float() - target).unflatten(-1, (-1, 3))[:, :, lips.to(target.device)]
     return difference.square().sum(dim=-1).amax(dim=-1)
+
+
+@torch.no_grad()
+def measure_motion_unit(model: EavaNet, loader: Loader) -> None:
+    """Set the style encoder's unit: the root mean square of the training clips' displacements."""
+    squares, count = 0.0, 0
+    for _, motion in loader.motions(loader.pool):
+        squares, count = squares + float(motion.double().square().sum()), count + motion.numel()
+    if squares > 0:
+        model.style_encoder.extractor.motion_unit.fill_(math.sqrt(squares / count))
 
 
 @torch.no_grad()
@@ -268,13 +308,14 @@ def peak_memory_mb(device: torch.device) -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
 
 
-def _prepared(model: EavaNet, task: Task) -> nn.Module:
+def prepared(model: EavaNet, task: Task) -> nn.Module:
     """The model as the training step calls it."""
     step = torch.compile(model, dynamic=True) if task.config.compile else model
     return task.processes.wrap(step)
 
 
-def _plan(sampler: IntercrossSampler, task: Task, epoch: int) -> list[PlannedBatch]:
+def planned_batches(sampler: IntercrossSampler, task: Task, epoch: int) -> list[PlannedBatch]:
+    """This process's batches of an epoch."""
     pairs = sampler.epoch(task.config.seed, epoch)
     return plan_batches(pairs, task.config.batch_size, task.processes.rank, task.processes.world)
 
@@ -302,11 +343,19 @@ def _finish_epoch(state: TrainState, task: Task, entry: dict[str, Any], progress
             folder, state.model, task.face, training, manifest, state=state.to_save(), metrics=metrics
         )
         task.run.keep(folder, task.run.epoch_folder(state.best_epoch))
+        if task.recorder is not None:
+            task.recorder.epoch(state.epoch)
     except OSError as error:
         state.best_loss, state.best_epoch = before  # what could not be kept is not the best that there is
         if state.epoch == task.config.epochs:
             raise CheckpointNotWritten(str(error)) from error
         progress.say(f"warning: {error}; training goes on")
+        return
+    if better:
+        try:
+            keep_sample(state, task)
+        except (OSError, ValueError) as error:
+            progress.say(f"warning: no sample of epoch {state.epoch} ({error}); training goes on")
 
 
 def _line(entry: dict[str, Any], epochs: int, better: bool) -> str:

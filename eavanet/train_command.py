@@ -3,9 +3,9 @@
 import argparse
 import contextlib
 import dataclasses
+import json
 import signal
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,29 @@ from db.clips import regions
 from db.session import DatabaseUnusable, open_database, reading
 from eavanet.audio import RANDOM_ENCODERS, AudioEncoder, load_encoder
 from eavanet.checkpoint import UnusableCheckpoint, config_from_dict, load_checkpoint
-from eavanet.data import ClipStore, LabelledSplit, Loader, load_face, load_split
+from eavanet.data import ClipStore, Loader, load_face
 from eavanet.distributed import Processes, joined
 from eavanet.feature_cache import FeatureCache
 from eavanet.model import EavaNet
 from eavanet.progress import Progress
+from eavanet.records import Recorder, recording
+from eavanet.rehearsal import rehearse, told
 from eavanet.run import Run, environment, runs_folder
+from eavanet.samples import SampleWriter
 from eavanet.sampling import IntercrossSampler
 from eavanet.settings import add_flags, read_settings, train_config
+from eavanet.split import LabelledSplit, load_split, training_warnings
 from eavanet.train import LossNotFinite, Task, TrainConfig, TrainState, fit
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train or resume a run; returns the exit status."""
-    given = _parser().parse_args(arguments)
-    # A job that is cancelled, and torchrun's other processes, get SIGTERM.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    given = parser().parse_args(arguments)
+    given.command = sys.argv[1:] if arguments is None else list(arguments)
+    # A job that is cancelled, and torchrun's other processes, get SIGTERM. Who has an own answer to it keeps that: on
+    # a cluster, submitit, which waits for the signal to requeue.
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     if given.threads:
         torch.set_num_threads(given.threads)
     try:
@@ -48,7 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line of `python -m eavanet.train`."""
     parser = argparse.ArgumentParser(
         prog="python -m eavanet.train",
         description="Train EavaNet on the labelled clips of a split. Several GPUs: torchrun --nproc-per-node N -m "
@@ -63,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="go on with the run --name; only --epochs may differ")
     parser.add_argument("--device", help="cpu, cuda or cuda:<number> (default: a GPU if there is one)")
     parser.add_argument("--threads", type=int, help="processor threads for torch (default: torch's own choice)")
+    parser.add_argument("--dry-run", action="store_true", help="take a few steps, say how long all would take, keep "
+                        "nothing but the audio features")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="what --dry-run measured, as JSON")
     add_flags(parser)
     return parser
 
@@ -70,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 def begin(given: argparse.Namespace, processes: Processes) -> None:
     """Start a new run. Raises ValueError if one of that name has a checkpoint."""
     model_fields, config = read_settings(given)
-    run = Run(given.name or _free_name(given.preset or "paper"))
+    run = Run(given.name or free_name(given.preset or "paper"))
     if run.exists:
         raise ValueError(f"run {run.name} exists; go on with it by --resume, or take another --name")
     split = _open_split(given.corpus, given.release, given.split)
@@ -85,11 +96,18 @@ def begin(given: argparse.Namespace, processes: Processes) -> None:
         }
     )
     model = EavaNet(model_config, encoder).to(processes.device)
+    if given.dry_run:
+        with contextlib.redirect_stdout(sys.stderr):
+            task = make_task(run, config, split, model, processes)
+            numbers = rehearse(TrainState.new(model, config), task)
+        print(json.dumps(numbers) if given.json else told(numbers))
+        return
     with _held(run, processes):
         if processes.rank == 0:
             run.rewind("")
-        task = make_task(run, config, split, model, processes)
-        fit(TrainState.new(model, config), task)
+        with _recorded(run, split, model, config, processes, given.command) as recorder:
+            task = make_task(run, config, split, model, processes, recorder)
+            fit(TrainState.new(model, config), task)
 
 
 def resume(given: argparse.Namespace, processes: Processes) -> None:
@@ -107,10 +125,19 @@ def resume(given: argparse.Namespace, processes: Processes) -> None:
     with _held(run, processes):
         if processes.rank == 0:
             run.rewind((checkpoint.folder / "metrics.jsonl").read_text())
-        fit(state, make_task(run, config, split, checkpoint.model, processes))
+        recorded = _recorded(run, split, checkpoint.model, config, processes, given.command, state.epoch)
+        with recorded as recorder:
+            fit(state, make_task(run, config, split, checkpoint.model, processes, recorder))
 
 
-def make_task(run: Run, config: TrainConfig, split: LabelledSplit, model: EavaNet, processes: Processes) -> Task:
+def make_task(
+    run: Run,
+    config: TrainConfig,
+    split: LabelledSplit,
+    model: EavaNet,
+    processes: Processes,
+    recorder: Recorder | None = None,
+) -> Task:
     """Everything that `fit` works with; computes missing audio features.
 
     Says what the sampler had to relax, and which clips are left out. Raises ValueError if there is nothing to train.
@@ -120,11 +147,11 @@ def make_task(run: Run, config: TrainConfig, split: LabelledSplit, model: EavaNe
     sampler = IntercrossSampler(pool, pool)
     if not sampler.usable:
         raise ValueError(f"split {split.split.name}: no training clip has another one of its emotion; nothing to learn")
-    validation = [clip for clip in split.parts["validation"] if clip.subject in split.subjects]
+    validation = split.validation
     strangers = {clip.emotion for clip in pool} - set(model.config.emotions)
     if strangers:
         raise ValueError(f"labels {', '.join(sorted(strangers))}: the model knows {', '.join(model.config.emotions)}")
-    for warning in [*sampler.warnings, *_missing(split, model, len(validation))]:
+    for warning in training_warnings(split, model.config.emotions):
         say(f"warning: {warning}")
     clips = ClipStore(_cache(model.audio_encoder, split))
     with Progress(len(pool) + len(validation), "clip") as progress:
@@ -135,9 +162,13 @@ def make_task(run: Run, config: TrainConfig, split: LabelledSplit, model: EavaNe
     lips = regions(split.corpus).get("lve")
     manifest = _manifest(run, config, split, model, processes)
     say(_summary(manifest, split, config))
+    if recorder is not None:
+        recorder.describe(manifest)
+    samples = SampleWriter(run.folder) if processes.rank == 0 else None
     return Task(
         run, config, Loader(clips, pool, pool, *common), Loader(clips, validation, pool, *common), load_face(split),
-        None if lips is None else torch.from_numpy(lips.astype("int64")), manifest, processes,
+        None if lips is None else torch.from_numpy(lips.astype("int64")), manifest, processes, recorder,
+        samples,
     )  # fmt: skip
 
 
@@ -160,7 +191,8 @@ def _open_split(corpus: str | None, release: str | None, split: str | None) -> L
     return found
 
 
-def _free_name(preset: str) -> str:
+def free_name(preset: str) -> str:
+    """A name for a run that nobody has."""
     number = 1
     while (runs_folder() / f"{preset}-{number}").exists():
         number += 1
@@ -169,6 +201,23 @@ def _free_name(preset: str) -> str:
 
 def _held(run: Run, processes: Processes) -> contextlib.AbstractContextManager:
     return run.locked() if processes.rank == 0 else contextlib.nullcontext()
+
+
+def _recorded(
+    run: Run,
+    split: LabelledSplit,
+    model: EavaNet,
+    config: TrainConfig,
+    processes: Processes,
+    command: list[str],
+    epoch: int = 0,
+) -> contextlib.AbstractContextManager[Recorder | None]:
+    """The run's row in the database, kept up to date by the first process."""
+    if processes.rank > 0:
+        return contextlib.nullcontext()
+    rows = {"corpus": split.corpus, "release": split.release, "split": split.split}
+    settings = {"training": dataclasses.asdict(config), "model": dataclasses.asdict(model.config)}
+    return recording(run.folder, "eavanet", rows, settings, epochs=config.epochs, epoch=epoch, command=command)
 
 
 def _resumed_config(given: argparse.Namespace, saved: dict[str, Any]) -> TrainConfig:
@@ -196,31 +245,9 @@ def _refuse_other_data(manifest: dict[str, Any], split: LabelledSplit) -> None:
             )
 
 
-def _missing(split: LabelledSplit, model: EavaNet, n_validation: int) -> list[str]:
-    lines = []
-    have = {clip.emotion for clip in split.parts["train"]}
-    for emotion in model.config.emotions:
-        if emotion not in have:
-            lines.append(f"no training clip is labelled {emotion}: the model will not be able to show it")
-    if split.left_out:
-        names = _some(split.left_out)
-        lines.append(f"{len(split.left_out)} clips of the split have no label or are not usable: {names}")
-    other = len(split.parts["validation"]) - n_validation
-    if other:
-        lines.append(f"{other} validation clips left out: their speakers are not in the training split")
-    if not n_validation:
-        lines.append("there is no validation clip: the best checkpoint is the one with the lowest training loss")
-    return lines
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
 def _manifest(
     run: Run, config: TrainConfig, split: LabelledSplit, model: EavaNet, processes: Processes
 ) -> dict[str, Any]:
-    counts = {part: dict(Counter(clip.emotion for clip in clips)) for part, clips in split.parts.items()}
     return {
         "run": run.name,
         "seed": config.seed,
@@ -229,7 +256,7 @@ def _manifest(
             "name": split.release.name, "sha256": split.release.sha256, "simulated": split.release.simulated,
         },
         "split": {"name": split.split.name, "sha256": split.split.sha256, "seed": split.split.seed},
-        "clips": counts,
+        "clips": split.counts(),
         "left_out": split.left_out,
         "encoder": {
             "name": config.encoder,

@@ -12,9 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from db.clips import load_template, load_vertices
 from db.models import Corpus
-from db.session import writing
+from db.session import reading, writing
 from eavanet.checkpoint import load_checkpoint
+from eavanet.data import load_split
 from eavanet.run import Run
 from eavanet.sampling import IntercrossSampler
 from eavanet.train import TrainConfig, set_learning_rate
@@ -43,7 +45,7 @@ def assert_same_run(first: str, second: str) -> None:
     a, b = weights(first), weights(second)
     assert all(torch.equal(a[key], b[key]) for key in a)
     for one, two in zip(Run(first).metrics(), Run(second).metrics(), strict=True):
-        timings = {"seconds", "waiting_for_data", "memory_mb"}
+        timings = {"seconds", "epoch_seconds", "waiting_for_data", "memory_mb"}
         assert {k: v for k, v in one.items() if k not in timings} == {k: v for k, v in two.items() if k not in timings}
 
 
@@ -73,6 +75,17 @@ def test_the_lookup_table_has_the_centroids_of_the_training_clips(world):
     assert table.shape == (4, 16)
     assert torch.isfinite(table).all()
     assert len(torch.unique(table, dim=0)) == 4
+
+
+def test_the_style_encoder_sees_motion_in_units_of_the_training_clips(world):
+    assert main([*TINY, "--epochs", "1", "--name", "units"]) == 0
+    with reading(world) as session:
+        clips = load_split(session).parts["train"]
+    motions = [load_vertices(clip.row) - load_template(clip.row.subject) for clip in clips]
+    expected = np.sqrt(np.square(np.concatenate(motions)).mean())
+    assert weights("units")["style_encoder.extractor.motion_unit"].item() == pytest.approx(expected, rel=1e-5)
+    assert main([*TINY, "--epochs", "1", "--name", "raw", "--set", "model.style.standardise=false"]) == 0
+    assert weights("raw")["style_encoder.extractor.motion_unit"].item() == 1
 
 
 def test_the_best_checkpoint_has_the_lowest_validation_loss(world):
@@ -227,7 +240,7 @@ def test_bad_settings_are_refused_before_anything_is_written(world, data_root, c
 
 def test_the_sampler_is_told_apart_by_emotion_in_the_tiny_world(world):
     from db.session import reading
-    from eavanet.data import load_split
+    from eavanet.split import load_split
 
     with reading(world) as session:
         split = load_split(session)

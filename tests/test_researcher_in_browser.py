@@ -126,7 +126,7 @@ def test_signing_out_ends_the_session(tab: Page, app: AppServer):
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_page_is_wider_than_the_window(tab: Page, app: AppServer, width: int):
     tab.set_viewport_size({"width": width, "height": 900})
-    for address in ("", "clips", "import", "raters", "progress", "releases", "settings"):
+    for address in ("", "clips", "import", "raters", "progress", "releases", "train", "runs", "settings"):
         tab.goto(app.url + address)
         expect(tab.get_by_role("heading", level=1)).to_be_visible()
         tab.wait_for_timeout(300)

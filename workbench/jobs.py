@@ -66,6 +66,7 @@ def _spawn(where: Path, command: list[str]) -> subprocess.Popen:
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {
         **os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "EAVANET_PROGRESS": "json",
+        "EAVANET_JOB": where.name,
         "EAVANET_DATA": str(store.data_root()), "EAVANET_DATABASE_URL": store.database_url(),
     }
     return subprocess.Popen(

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -17,9 +18,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
-from db import access, store
+from db import access, animations, store
+from db.animations import Animation
 from db.models import Clip, Corpus
+from db.result_models import TrainingRun
 from db.session import reading
+from eavanet.samples import sample_path
 from workbench.player import PlayerSource
 from workbench.session import engine
 
@@ -29,6 +33,9 @@ CONTENT_TYPES = {
     "topology": "application/gzip",
     "audio": "audio/wav",
     "video": "video/mp4",
+    "sample": "application/gzip",  # of a training run
+    "animation": "application/gzip",
+    "speech": "audio/wav",  # of an animation
 }
 # Nothing that is served tells what it is: no name, no date, nothing to compare, nothing kept in a cache.
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Content-Disposition": "inline"}
@@ -59,10 +66,13 @@ def _cipher() -> Fernet:
     return Fernet(secret_key())
 
 
-def media_url(kind: str, row_id: int, viewer: str) -> str:
-    """A fresh address for one file; `viewer` is "rater:<id>" or "researcher:<session id>"."""
+def media_url(kind: str, row_id: int | str, viewer: str, number: int = 0) -> str:
+    """A fresh address for one file; `viewer` is "rater:<id>" or "researcher:<session id>".
+
+    number: which of a row's files, where it has several: the epoch of a run's sample.
+    """
     assert kind in CONTENT_TYPES, kind
-    token = _cipher().encrypt(json.dumps([kind, row_id, viewer]).encode())
+    token = _cipher().encrypt(json.dumps([kind, row_id, viewer, number]).encode())
     # Relative, so that it also works where a proxy serves the app below a path of its own.
     return f"clip/{token.decode().rstrip('=')}"
 
@@ -87,13 +97,44 @@ class _AnonymousFile(FileResponse):
         self.headers.setdefault("content-length", str(stat_result.st_size))
 
 
-def _file_for(kind: str, row_id: int, viewer: str) -> Path | None:
+def sample_source(run: TrainingRun, epoch: int, clip: Clip, viewer: str) -> PlayerSource:
+    """What a training run made of `clip` after `epoch`, with the clip's own sound; see `eavanet.samples`."""
+    return replace(
+        clip_source(clip, viewer),
+        id=f"run-{run.id}-{epoch}",
+        playback_url=media_url("sample", run.id, viewer, epoch),
+        topology_url=media_url("topology", clip.corpus_id, viewer),
+        video_url=None,
+    )
+
+
+def animation_source(animation: Animation, corpus: Corpus, viewer: str) -> PlayerSource:
+    """What the player needs to show an animation, whose faces have the triangles of `corpus`."""
+    return PlayerSource(
+        id=animation.id,
+        playback_url=media_url("animation", animation.id, viewer),
+        topology_url=media_url("topology", corpus.id, viewer),
+        audio_url=media_url("speech", animation.id, viewer),
+        video_url=None,
+        frames_per_second=animation.about["frames_per_second"],
+        topology_id=f"corpus-{corpus.id}-{corpus.sha256[:12]}",
+    )
+
+
+def _file_for(kind: str, row_id: int | str, viewer: str, number: int) -> Path | None:
     with reading(engine()) as session:
         if not access.may_view(session, viewer):
             return None
+        if kind in ("animation", "speech", "sample") and not viewer.startswith("researcher:"):
+            return None
+        if kind in ("animation", "speech"):
+            return animations.file_of(str(row_id), "playback" if kind == "animation" else "speech")
         if kind == "topology":
             corpus = session.get(Corpus, row_id)
             return store.corpus_folder(corpus.name) / "topology.bin" if corpus else None
+        if kind == "sample":
+            run = session.get(TrainingRun, row_id)
+            return sample_path(store.stored_path(run.folder), number) if run else None
         clip = session.get(Clip, row_id)
         stored = getattr(clip, f"{kind}_path", None) if clip else None
         return store.stored_path(stored) if stored else None
@@ -104,10 +145,10 @@ async def serve_media(request: Request) -> Response:
     token = request.path_params["token"]
     try:
         message = _cipher().decrypt(token + "=" * (-len(token) % 4), ttl=LIFETIME_S)
-        kind, row_id, viewer = json.loads(message)
+        kind, row_id, viewer, number = json.loads(message)
     except (InvalidToken, ValueError):
         return PlainTextResponse("This address has expired; reload the page.", 403, HEADERS)
-    path = await run_in_threadpool(_file_for, kind, row_id, viewer)
+    path = await run_in_threadpool(_file_for, kind, row_id, viewer, number)
     if path is None:
         return PlainTextResponse("This address has expired; reload the page.", 403, HEADERS)
     if not path.is_file():

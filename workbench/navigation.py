@@ -50,6 +50,7 @@ RESEARCHER_PAGES = {
     "": [(places.OVERVIEW, "overview")],
     "Corpus": [(places.CLIPS, "corpus"), (places.IMPORT, "imports")],
     "Labelling": [(places.RATERS, "raters"), (places.PROGRESS, "labelling"), (places.RELEASES, "releases")],
+    "Models": [(places.TRAIN, "training"), (places.RUNS, "runs"), (places.ANIMATE, "animate")],
     "Workbench": [(places.SETTINGS, "settings")],
 }
 

@@ -37,7 +37,7 @@ def show_jobs(
         return
     running = [job.id for job in shown if job.status == "running"]
     if running:
-        _live(who, running)
+        live_jobs(who, running)
     for job in shown:
         if job.status != "running":
             _ended(job, after)
@@ -49,11 +49,12 @@ def running_jobs(who: Visitor) -> None:
     with reading(engine()) as session:
         running = [job.id for job in jobs.list_jobs(session) if job.status == "running"]
     if running:
-        _live(who, running)
+        live_jobs(who, running)
 
 
 @st.fragment(run_every=1.0)
-def _live(who: Visitor, job_ids: list[int]) -> None:
+def live_jobs(who: Visitor, job_ids: list[int]) -> None:
+    """These jobs, live, each with a button to stop it; the page runs again when one of them ends."""
     jobs.refresh(engine())
     with reading(engine()) as session:
         shown = [session.get_one(Job, job_id) for job_id in job_ids]

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import streamlit as st
+from sqlalchemy import func, select
 
 from db import catalogue
 from db.models import LabelingRound
+from db.result_models import TrainingRun
 from db.session import reading
 from labeling import votes
 from workbench.researcher import notices, places
@@ -16,7 +18,7 @@ from workbench.session import Visitor, engine
 
 @dataclass(frozen=True)
 class Step:
-    """One step on the way from a corpus to labels. `link` is where it is done, `hint` what is to do there."""
+    """One step on the way from a corpus to a trained model. `link` is where it is done, `hint` what is to do there."""
 
     title: str
     done: bool
@@ -38,6 +40,7 @@ class Standing:
     n_ties: int
     n_releases: int
     n_splits: int
+    n_runs: int
 
 
 def page(who: Visitor) -> None:
@@ -71,8 +74,9 @@ def page(who: Visitor) -> None:
 
 def _welcome() -> None:
     st.write(
-        "Welcome. The workbench takes a corpus of talking 3D faces to a labelled data set: raters watch its clips in "
-        "the browser and name the emotion, and the paper's Algorithm 1 decides from their votes."
+        "Welcome. The workbench takes a corpus of talking 3D faces to a labelled data set, and on to faces that speak "
+        "with any emotion: raters watch its clips in the browser and name the emotion, the paper's Algorithm 1 decides "
+        "from their votes, and EavaNet learns from the labels."
     )
     with st.container(border=True):
         st.markdown("**Begin with a corpus**")
@@ -93,7 +97,8 @@ def _standing(session, n_corpora: int, rounds: list[LabelingRound]) -> Standing:
         ties = len(votes.tied_clips(session, newest.id))
     raters = catalogue.raters(session)
     n_releases, n_splits = catalogue.release_and_split_counts(session)
-    return Standing(n_corpora, len(raters), newest, done, total, ties, n_releases, n_splits)
+    n_runs = session.scalar(select(func.count()).where(TrainingRun.epoch > 0)) or 0
+    return Standing(n_corpora, len(raters), newest, done, total, ties, n_releases, n_splits, n_runs)
 
 
 def _steps(now: Standing) -> list[Step]:
@@ -116,6 +121,8 @@ def _steps(now: Standing) -> list[Step]:
              "Run Algorithm 1 and keep its result.", places.RELEASES, "Make a release"),
         Step("A split", now.n_splits > 0, _count(now.n_splits, "split"),
              "Divide the labelled clips into training, validation and test.", places.RELEASES, "Make a split"),
+        Step("A trained model", now.n_runs > 0, _count(now.n_runs, "run"),
+             "Train EavaNet on the labels, and watch it learn.", places.TRAIN, "Train a model"),
     ]  # fmt: skip
 
 
@@ -126,7 +133,11 @@ def _count(number: int, one: str, many: str = "") -> str:
 def _next_step(steps: list[Step]) -> None:
     step = next((step for step in steps if not step.done), None)
     if step is None:
-        st.success("Every step is done. Releases and splits can be exported.", icon=":material/task_alt:")
+        st.success("Every step is done. Make a face speak, or look at what the runs have learned.",
+                   icon=":material/task_alt:")  # fmt: skip
+        with st.container(horizontal=True):
+            places.link(places.ANIMATE)
+            places.link(places.RUNS)
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f"**Next: {step.title.lower()}**  \n{step.hint}", width="stretch")

@@ -21,6 +21,9 @@ IMPORT = Place("import", "Import", ":material/upload:")
 RATERS = Place("raters", "Raters and rounds", ":material/group:")
 PROGRESS = Place("progress", "Progress and agreement", ":material/checklist:")
 RELEASES = Place("releases", "Label releases", ":material/new_releases:")
+TRAIN = Place("train", "Train", ":material/model_training:")
+RUNS = Place("runs", "Runs", ":material/monitoring:")
+ANIMATE = Place("animate", "Animate", ":material/face:")
 SETTINGS = Place("settings", "Settings", ":material/settings:")
 
 
