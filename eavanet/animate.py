@@ -7,6 +7,7 @@
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         summary = _animate(given)
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
     except (ValueError, OSError, DatabaseUnusable) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -163,4 +167,6 @@ def _told(summary: dict) -> str:
 
 
 if __name__ == "__main__":
+    # A job that is cancelled gets SIGTERM; like Ctrl-C, it must leave nothing half-written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     raise SystemExit(main())

@@ -10,6 +10,7 @@ subjects keep their face and borrow a seen speaker as condition.
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         summary = _predict(given)
+    except KeyboardInterrupt:
+        print("stopped; files that are whole stay, nothing was recorded", file=sys.stderr)
+        return 130
     except (ValueError, OSError, DatabaseUnusable) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -179,4 +183,6 @@ def _open_split(given: argparse.Namespace, checkpoint: Checkpoint) -> LabelledSp
 
 
 if __name__ == "__main__":
+    # A job that is cancelled gets SIGTERM; like Ctrl-C, it must leave nothing half-written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     raise SystemExit(main())

@@ -1,9 +1,12 @@
 """A checkpoint at work: predictions of a split, animation of any recording, speed."""
 
 import json
+import signal
 import struct
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,6 +122,28 @@ def test_another_topology_is_refused(trained, sqlite_engine, capsys, monkeypatch
     make_world(sqlite_engine, name="other")
     assert predict.main(["--corpus", "other", "--part", "validation"]) == 1
     assert "makes faces of 9 vertices, corpus other has 12" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["predict", "animate"])
+def test_a_command_that_is_cancelled_leaves_nothing_half_written(trained, tmp_path, command):
+    soundfile.write(tmp_path / "long.wav", np.random.default_rng(0).normal(0, 0.1, 16_000 * 600), 16_000)
+    arguments = {
+        "predict": ["--part", "biwi-b", "--conditions", "all"],
+        "animate": ["--audio", str(tmp_path / "long.wav"), "--emotion", "happy", "--out", str(tmp_path / "face.npy")],
+    }[command]
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"eavanet.{command}", *arguments], cwd=Path(__file__).parents[1], stderr=subprocess.PIPE,
+        text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    time.sleep(4)  # somewhere between the imports and the last file
+    process.terminate()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode in (0, 130, -signal.SIGTERM)  # done already, in the middle, still importing
+    if process.returncode == 130:
+        assert told.strip().splitlines()[-1].startswith("stopped; ")
+    for path in [*tmp_path.rglob("*.npy"), *(trained / "predictions").rglob("*.npy")]:
+        assert len(np.load(path)) > 0  # whole
+    assert not list(trained.rglob("*.part")) and not list(tmp_path.glob("*.part"))
 
 
 # Style
