@@ -6,6 +6,9 @@
     <data root>/runs/<run>/             checkpoints and logs of training runs
     <data root>/features/               what the frozen part of an audio encoder says of each clip
     <data root>/predictions/<set>/      vertex files that a checkpoint predicted
+    <data root>/scores/                 metrics of prediction sets, as long as their files are the same
+    <data root>/animations/             see `animations`
+    <data root>/speed/                  measured real time factors
     <data root>/jobs/<id>/              logs of child processes
     <data root>/backups/                copies of the database
 

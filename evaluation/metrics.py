@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-BLOCK_BYTES = 16 << 20  # of float64 vertices at a time: larger blocks leave the cache and gain nothing
+BLOCK_BYTES = 2 << 20  # of float64 vertices at a time: larger blocks leave the cache and gain nothing
 
 Frames = NDArray[np.float64]  # (T,)
 
@@ -54,12 +54,7 @@ def vertex_error(predicted: ArrayLike, reference: ArrayLike) -> Frames:
     The paper calls it the "L2 error for all vertices in each frame"; no official script exists, and the mean of
     the squared distance has the magnitude of Table II. Raises ValueError if the sequences differ in shape.
     """
-    predicted, reference = _same_shape(predicted, reference)
-    blocks = (
-        np.einsum("tvc,tvc->t", difference, difference)
-        for difference in (_float64(predicted[b]) - _float64(reference[b]) for b in _blocks(predicted))
-    )
-    return np.concatenate(list(blocks)) / predicted.shape[1]
+    return np.concatenate([squared.mean(axis=1) for squared in squared_distances(predicted, reference)])
 
 
 def lip_vertex_error(predicted: ArrayLike, reference: ArrayLike, lips: ArrayLike) -> Frames:
@@ -70,11 +65,7 @@ def lip_vertex_error(predicted: ArrayLike, reference: ArrayLike, lips: ArrayLike
     """
     predicted, reference = _same_shape(predicted, reference)
     lips = region_indices(lips, predicted.shape[1], "lips")
-    worst = []
-    for block in _blocks(predicted, len(lips)):
-        difference = _float64(predicted[block][:, lips]) - _float64(reference[block][:, lips])
-        worst.append(np.einsum("tvc,tvc->tv", difference, difference).max(axis=1))
-    return np.concatenate(worst)
+    return np.concatenate([squared.max(axis=1) for squared in squared_distances(predicted, reference, lips)])
 
 
 def upper_face_dynamics(vertices: ArrayLike, template: ArrayLike, upper_face: ArrayLike) -> float:
@@ -85,22 +76,49 @@ def upper_face_dynamics(vertices: ArrayLike, template: ArrayLike, upper_face: Ar
     Raises ValueError for a template of another size or an index that is no vertex.
     """
     vertices = _sequence(vertices)
-    template = _float64(template)
-    if template.shape != vertices.shape[1:]:
-        raise ValueError(f"template {template.shape}, but the frames are {vertices.shape[1:]}; same topology?")
     upper_face = region_indices(upper_face, vertices.shape[1], "upper face")
-    neutral = template[upper_face]
     count, mean, squares = 0, np.zeros(len(upper_face)), np.zeros(len(upper_face))
     # Blocks are merged as in Chan, Golub and LeVeque (1983): the difference of two large sums would lose the small one.
-    for block in _blocks(vertices, len(upper_face)):
-        displacement = _float64(vertices[block][:, upper_face]) - neutral
-        squared = np.einsum("tvc,tvc->tv", displacement, displacement)
+    for squared in squared_distances(vertices, template, upper_face):
         n, block_mean = len(squared), squared.mean(axis=0)
         step = block_mean - mean
         squares += ((squared - block_mean) ** 2).sum(axis=0) + step**2 * (count * n / (count + n))
         mean += step * (n / (count + n))
         count += n
     return float(np.sqrt(squares / count).mean())
+
+
+def squared_distances(
+    predicted: ArrayLike, reference: ArrayLike, region: NDArray[np.intp] | None = None
+) -> Iterator[NDArray[np.float64]]:
+    """Squared distance of each vertex, in blocks of frames (b, V), or (b, R) for the R vertices of a region.
+
+    What all errors are made of. The reference is a sequence, or one face (V, 3) for all frames.
+    Raises ValueError if the shapes differ.
+    """
+    if np.ndim(reference) == 3:
+        predicted, reference = _same_shape(predicted, reference)
+    else:
+        predicted, reference = _sequence(predicted), _float64(reference)
+        if reference.shape != predicted.shape[1:]:
+            raise ValueError(f"template {reference.shape}, but the frames are {predicted.shape[1:]}; same topology?")
+    n_vertices = predicted.shape[1] if region is None else len(region)
+    # A coordinate at a time out of flat frames: three times faster than picking out rows of three.
+    picked = slice(None) if region is None else (3 * region[:, None] + np.arange(3)).ravel()
+    still = reference.reshape(1, -1)[:, picked] if reference.ndim == 2 else None
+    size = max(1, BLOCK_BYTES // (24 * n_vertices))
+    for start in range(0, len(predicted), size):
+        block = slice(start, start + size)
+        target = _picked(reference[block], picked) if still is None else still
+        difference = np.subtract(_picked(predicted[block], picked), target, dtype=np.float64)
+        np.multiply(difference, difference, out=difference)
+        # The sum over x, y, z as a product with ones: a sum along so short an axis is far slower.
+        yield (difference.reshape(-1, 3) @ np.ones(3)).reshape(-1, n_vertices)
+
+
+def _picked(frames: NDArray, coordinates: NDArray[np.intp] | slice) -> NDArray:
+    flat = frames.reshape(len(frames), -1)
+    return flat if isinstance(coordinates, slice) else flat.take(coordinates, axis=1)
 
 
 def score_clip(
@@ -117,9 +135,14 @@ def score_clip(
             "a prediction may be longer (it is cut), never shorter: predict this clip again"
         )
     predicted = predicted[: len(reference)]
+    lips = region_indices(lips, reference.shape[1], "lips")
+    mean, largest = [], []
+    for squared in squared_distances(predicted, reference):
+        mean.append(squared.mean(axis=1))
+        largest.append(squared.take(lips, axis=1).max(axis=1))
     return ClipScores(
-        vertex_error(predicted, reference),
-        lip_vertex_error(predicted, reference, lips),
+        np.concatenate(mean),
+        np.concatenate(largest),
         upper_face_dynamics(reference, template, upper_face)
         - upper_face_dynamics(predicted, template, upper_face),
     )
@@ -173,12 +196,6 @@ def _same_shape(predicted: ArrayLike, reference: ArrayLike) -> tuple[NDArray, ND
             "cut both to the same frames, and check that both come from the same topology"
         )
     return predicted, reference
-
-
-def _blocks(vertices: NDArray, n_vertices: int | None = None) -> Iterator[slice]:
-    frame_bytes = 24 * (n_vertices or vertices.shape[1])
-    size = max(1, BLOCK_BYTES // frame_bytes)
-    return (slice(start, start + size) for start in range(0, len(vertices), size))
 
 
 if __name__ == "__main__":
