@@ -101,15 +101,18 @@ export class Face {
  */
 function alongCurve(faces, order) {
   const rank = new Uint32Array(order.length);
-  order.forEach((vertex, i) => (rank[vertex] = i));
-  const first = (t) => Math.min(rank[faces[3 * t]], rank[faces[3 * t + 1]], rank[faces[3 * t + 2]]);
+  for (let i = 0; i < order.length; i++) rank[order[i]] = i;
   const count = faces.length / 3;
-  const sorted = Float64Array.from({ length: count }, (_, t) => first(t) * count + t).sort();
+  const keys = new Float64Array(count); // first vertex x count + triangle
+  for (let t = 0; t < count; t++) {
+    keys[t] = Math.min(rank[faces[3 * t]], rank[faces[3 * t + 1]], rank[faces[3 * t + 2]]) * count + t;
+  }
+  keys.sort();
   const out = new faces.constructor(faces.length);
-  sorted.forEach((key, i) => {
-    const t = key % count;
+  for (let i = 0; i < count; i++) {
+    const t = keys[i] % count;
     for (let corner = 0; corner < 3; corner++) out[3 * i + corner] = rank[faces[3 * t + corner]];
-  });
+  }
   return out;
 }
 

@@ -15,16 +15,16 @@ const LONGEST_RIM = 0.5; // of the outline: a longer rim is another edge of the 
 export function openings(faces) {
   const next = new Map(); // along the border, against the triangle's own direction
   const key = (a, b) => a * 0x4000000 + b;
-  const edges = new Set();
-  for (let t = 0; t < faces.length; t += 3) {
-    for (let side = 0; side < 3; side++) edges.add(key(faces[t + side], faces[t + ((side + 1) % 3)]));
-  }
+  const bordering = borderVertices(faces);
+  const edges = [];
   for (let t = 0; t < faces.length; t += 3) {
     for (let side = 0; side < 3; side++) {
       const [a, b] = [faces[t + side], faces[t + ((side + 1) % 3)]];
-      if (!edges.has(key(b, a))) next.set(b, a);
+      if (bordering[a] && bordering[b]) edges.push([a, b]);
     }
   }
+  const known = new Set(edges.map(([a, b]) => key(a, b)));
+  for (const [a, b] of edges) if (!known.has(key(b, a))) next.set(b, a);
   const rims = [];
   while (next.size) {
     const rim = [];
@@ -40,6 +40,30 @@ export function openings(faces) {
   const outline = rims[0]?.length ?? 0;
   return rims.slice(1).filter((rim) => rim.length >= 8 && rim.length < LONGEST_RIM * outline);
 }
+
+/**
+ * Which vertices lie on the border of a mesh; the others need no search for their edges' opposites.
+ *
+ * Around an inner vertex every neighbour is reached by one edge and left by another: what the one adds, the other
+ * takes away. A neighbour counts with a number that mixes its bits, so that different ones do not cancel out.
+ *
+ * @param {ArrayLike<number>} faces @returns {Int32Array} 0 for inner vertices
+ */
+function borderVertices(faces) {
+  let count = 0;
+  for (let i = 0; i < faces.length; i++) if (faces[i] >= count) count = faces[i] + 1;
+  const sums = new Int32Array(count);
+  for (let t = 0; t < faces.length; t += 3) {
+    for (let side = 0; side < 3; side++) {
+      const [a, b] = [faces[t + side], faces[t + ((side + 1) % 3)]];
+      sums[a] += mixed(b);
+      sums[b] -= mixed(a);
+    }
+  }
+  return sums;
+}
+
+const mixed = (vertex) => Math.imul(Math.imul(vertex + 1, 0x9e3779b1) ^ ((vertex + 1) >>> 7), 0x85ebca6b);
 
 /** The hollows behind the openings: triangles, and their coordinates for any frame. */
 export class Hollows {

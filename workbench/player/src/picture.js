@@ -1,12 +1,12 @@
 // The two ways to show clips, behind one face: meshes on a stage, or videos.
 //
-// A picture has: clock, frames, fps, hasSound; show(time, force) draws that moment; play(), pause(), setRate(rate)
+// A picture has: clock, frames, fps, hasSound; show(time) draws that moment; play(), pause(), setRate(rate)
 // for what runs beside the clock; dispose().
 
 import { MediaClock, SilentClock, fillElement } from "./clock.js";
 import { loadMesh, loadVideo } from "./store.js";
 
-/** Meshes: all follow one clock, that of the first clip's sound. */
+/** Meshes, on the stage already: all follow one clock, that of the first clip's sound. */
 export class MeshPicture {
   constructor(stage, meshes, clock) {
     this.stage = stage;
@@ -14,11 +14,11 @@ export class MeshPicture {
     this.hasSound = meshes[0].sound !== null;
     this.frames = meshes[0].motion.frames;
     this.fps = meshes[0].motion.fps;
-    stage.setFaces(meshes);
   }
 
-  show(time, force) {
-    if (this.stage.showTime(time) || force) this.stage.draw();
+  show(time) {
+    this.stage.showTime(time);
+    this.stage.draw();
   }
 
   async play() {
@@ -95,10 +95,13 @@ export async function openMesh(openStage, sources, progress, stale) {
   if (stale()) return null;
   const pictureDuration = Math.max(...meshes.map(({ motion }) => motion.frames / motion.fps));
   const { sound } = meshes[0];
-  if (!sound) return new MeshPicture(stage, meshes, new SilentClock(pictureDuration));
-  const element = new Audio();
-  await fillElement(element, sound, "sound");
-  const clock = new MediaClock(element, pictureDuration);
+  const element = sound && new Audio();
+  const filled = sound && fillElement(element, sound, "sound");
+  filled?.catch(() => {}); // reported below
+  stage.setFaces(meshes); // the browser decodes the sound meanwhile
+  stage.draw();
+  await filled;
+  const clock = sound ? new MediaClock(element, pictureDuration) : new SilentClock(pictureDuration);
   if (!stale()) return new MeshPicture(stage, meshes, clock);
   clock.dispose();
   return null;

@@ -9,6 +9,7 @@ import { Stage } from "./stage.js";
 import { keep, keepNothing, loadMesh, loadVideo } from "./store.js";
 
 const STALL_MS = 250; // playing, and no picture for so long
+const PREFETCH_MS = 150; // the clip in view comes first: its first picture is being drawn
 const CLICK_PX = 4; // a pointer that moved less was a click, not a turn of the view
 
 /**
@@ -162,6 +163,7 @@ export class Player {
     this.started = time > 0;
     this.setState("ready");
     this.fit();
+    this.invalidate();
     if (this.data.autoplay && time === 0) this.play();
     this.prefetch();
   }
@@ -180,7 +182,11 @@ export class Player {
     const has = next && (this.kind === "mesh" ? next.playback_url : next.video_url);
     if (!has) return;
     const load = this.kind === "mesh" ? loadMesh : loadVideo;
-    load(next, undefined, "low").catch(() => {}); // it is tried again, and reported, when its turn comes
+    const begin = () => {
+      if (this.disposed || next !== this.data.upcoming) return;
+      load(next, undefined, "low").catch(() => {}); // it is tried again, and reported, when its turn comes
+    };
+    setTimeout(begin, PREFETCH_MS);
   }
 
   fail(error) {
@@ -325,7 +331,7 @@ export class Player {
 
   draw() {
     const { time, duration } = this.clock;
-    this.picture.show(time, this.dirty);
+    this.picture.show(time);
     // A new picture, or a new time, only with a new frame: each change makes the browser compose the page again.
     if (this.frame === this.shownFrame && !this.dirty) return;
     this.shownFrame = this.frame;
@@ -391,11 +397,7 @@ export class Player {
   fit() {
     const { clientWidth, clientHeight } = this.controls.stage;
     this.stage?.resize(clientWidth, clientHeight);
-    if (this.stage && this.clock) {
-      // Setting the size clears the canvas: draw before the browser shows it.
-      this.stage.draw();
-      this.invalidate();
-    }
+    if (this.stage && this.clock) this.stage.draw(); // a new size cleared the canvas: before the browser shows it
   }
 
   /** A click on the picture plays or pauses; turning the view does not. */

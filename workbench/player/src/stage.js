@@ -1,11 +1,21 @@
 // Where meshes are shown: one WebGL context, one camera, and a view side by side for each face.
 
-import { MOUSE, PerspectiveCamera, Scene, TOUCH, Vector3, WebGLRenderer } from "three";
+import {
+  BufferAttribute,
+  BufferGeometry,
+  Mesh,
+  MOUSE,
+  PerspectiveCamera,
+  Scene,
+  TOUCH,
+  Vector3,
+  WebGLRenderer,
+} from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 
 import { PlayerError } from "./errors.js";
 import { Face } from "./face.js";
-import { lamps } from "./lighting.js";
+import { lamps, skin } from "./lighting.js";
 
 const FIELD_OF_VIEW = 24; // degrees; a long lens flatters, and shows depth as people know it from portraits
 const MARGIN = 1.12; // room for the jaw to open
@@ -21,20 +31,33 @@ export class Stage {
   constructor(canvas, events) {
     this.canvas = canvas;
     this.events = events;
-    const software = softwareOnly();
-    try {
-      // Without a graphics card smooth edges cost three quarters of the frames.
-      this.renderer = new WebGLRenderer({ canvas, antialias: !software, alpha: true, powerPreference: "high-performance" });
-    } catch {
-      throw new PlayerError("webgl");
-    }
-    this.mostPixels = software ? 1 : 2;
+    const context = canvas.getContext("webgl2", { antialias: false, powerPreference: "high-performance" });
+    if (!context) throw new PlayerError("webgl");
+    this.renderer = new WebGLRenderer({ canvas, context, alpha: true });
+    // Edges are smooth where a graphics card draws more pixels than are shown; without one that takes too long.
+    this.pixelRatio = drawnBySoftware(context) ? 1 : 2;
     this.camera = new PerspectiveCamera(FIELD_OF_VIEW, 1, 0.1, 100);
     this.orbit = this.orbitControls();
     this.views = [];
     this.size = [0, 0];
+    this.stale = true; // what the canvas shows is not what is here
     this.listeners = new AbortController();
     this.watchContext();
+    this.prepareSkin();
+  }
+
+  /**
+   * Draws a fine mesh of one triangle without extent, while the clip is still on its way: building what draws such a
+   * mesh, the slowest to show, takes as long as fetching one. It is kept for as long as its material.
+   */
+  prepareSkin() {
+    const geometry = new BufferGeometry();
+    for (const name of ["position", "normal"]) geometry.setAttribute(name, new BufferAttribute(new Float32Array(9), 3));
+    geometry.setIndex([0, 1, 2]);
+    const scene = new Scene();
+    scene.add(new Mesh(geometry, skin(Infinity, false)));
+    this.renderer.render(scene, this.camera);
+    this.renderer.getContext().flush();
   }
 
   /** @param {import("./store.js").Mesh[]} meshes one or two, shown from left to right */
@@ -49,6 +72,12 @@ export class Stage {
     this.resetView();
   }
 
+  /** Something is to be drawn that was not before. */
+  change() {
+    this.stale = true;
+    this.events.onChange();
+  }
+
   clearFaces() {
     for (const { face, scene } of this.views) {
       scene.clear();
@@ -57,15 +86,17 @@ export class Stage {
     this.views = [];
   }
 
-  /** Moves every face to the moment `time`, in seconds. @returns {boolean} whether a frame changed */
+  /** Moves every face to the moment `time`, in seconds. */
   showTime(time) {
     const changed = this.views.map(({ face }) => face.show(Math.floor(time * face.motion.fps + 1e-6)));
-    return changed.includes(true);
+    this.stale ||= changed.includes(true);
   }
 
+  /** Draws, unless the canvas shows all this already. */
   draw() {
     const [width, height] = this.size;
-    if (!width || !height || !this.views.length || this.lost) return;
+    if (!width || !height || !this.views.length || this.lost || !this.stale) return;
+    this.stale = false;
     const share = width / this.views.length;
     this.renderer.setScissorTest(this.views.length > 1);
     this.views.forEach(({ scene }, i) => {
@@ -76,9 +107,10 @@ export class Stage {
   }
 
   resize(width, height) {
-    if (!width || !height) return;
+    if (!width || !height || (width === this.size[0] && height === this.size[1])) return;
     this.size = [width, height];
-    this.renderer.setPixelRatio(Math.min(devicePixelRatio, this.mostPixels));
+    this.stale = true; // setting the size clears the canvas
+    this.renderer.setPixelRatio(this.pixelRatio);
     this.renderer.setSize(width, height, false);
     const framed = this.framed;
     this.camera.aspect = width / Math.max(1, this.views.length) / height;
@@ -105,7 +137,7 @@ export class Stage {
     this.orbit.maxDistance = far * 2.5;
     this.orbit.update();
     this.framed = true;
-    this.events.onChange();
+    this.change();
   }
 
   /** Moves the camera nearer (factor below 1) or farther. */
@@ -115,7 +147,7 @@ export class Stage {
     this.camera.position.copy(this.orbit.target).add(arm.setLength(length));
     this.orbit.update();
     this.framed = false;
-    this.events.onChange();
+    this.change();
   }
 
   orbitControls() {
@@ -126,7 +158,7 @@ export class Stage {
     orbit.touches = { ONE: TOUCH.ROTATE, TWO: TOUCH.DOLLY_ROTATE };
     this.canvas.style.touchAction = "pan-y"; // a finger that moves up or down scrolls the page, not the face
     orbit.addEventListener("start", () => (this.framed = false));
-    orbit.addEventListener("change", () => this.events.onChange());
+    orbit.addEventListener("change", () => this.change());
     // The wheel belongs to the page, unless the visitor asks for zoom. Capturing, to come before the controls.
     const wheel = (event) => {
       if (!event.ctrlKey && !event.metaKey && !document.fullscreenElement) event.stopImmediatePropagation();
@@ -148,6 +180,7 @@ export class Stage {
     const restored = () => {
       clearTimeout(this.goneTimer);
       this.lost = false;
+      this.stale = true;
       this.events.onRestored();
     };
     this.canvas.addEventListener("webglcontextlost", lost, { signal });
@@ -165,12 +198,9 @@ export class Stage {
   }
 }
 
-/** Whether WebGL is drawn by the processor. False, too, where there is no WebGL at all. */
-function softwareOnly() {
-  const gl = document.createElement("canvas").getContext("webgl2");
-  if (!gl) return false;
-  const info = gl.getExtension("WEBGL_debug_renderer_info");
-  const name = info ? gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
-  gl.getExtension("WEBGL_lose_context")?.loseContext();
+/** Whether the processor draws, and no graphics card. @param {WebGL2RenderingContext} context */
+function drawnBySoftware(context) {
+  const info = context.getExtension("WEBGL_debug_renderer_info");
+  const name = info ? context.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
   return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);
 }
