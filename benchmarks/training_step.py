@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from eavanet.audio import load_encoder
 from eavanet.data import Loader
 from eavanet.distributed import chosen_device
+from eavanet.intercross import EavaNetSystem
 from eavanet.model import EavaNet, EavaNetConfig
 from eavanet.run import environment
 from eavanet.sampling import IntercrossSampler, plan_batches
@@ -89,7 +90,7 @@ def _measure(given: argparse.Namespace, device: torch.device, folder: Path, keep
             np.save(folder / f"{clip.name}.npy", motion)
     loader = Loader(FileStore(folder, model, given.frames, keep), clips, clips, subjects, config.emotions, device)
     training = TrainConfig(precision=given.precision)
-    state, sampler = TrainState.new(model, training), IntercrossSampler(clips, clips)
+    state, sampler = TrainState.new(EavaNetSystem(), model, training), IntercrossSampler(clips, clips)
     pairs = [pair for epoch in range(1000) for pair in sampler.epoch(0, epoch)]
     warm_up = 2
     batches = loader.batches(plan_batches(pairs, given.batch_size)[: given.steps + warm_up])
@@ -98,7 +99,7 @@ def _measure(given: argparse.Namespace, device: torch.device, folder: Path, keep
         if number == warm_up:
             loader.waited_s = 0.0
         start = time.perf_counter()
-        train_step(model, state, next(batches), training)
+        train_step(model, state, next(batches), training, EavaNetSystem())
         times.append(time.perf_counter() - start)
     batches.close()
     taken = np.array(times[warm_up:])

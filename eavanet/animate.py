@@ -27,7 +27,7 @@ from db.session import DatabaseUnusable, open_database, reading
 from eavanet.audio import SAMPLE_RATE
 from eavanet.checkpoint import Checkpoint, load_checkpoint
 from eavanet.distributed import chosen_device
-from eavanet.generate import latent_motion, speaker_index, style_of, vertices
+from eavanet.generate import Manner, latent_motion, speaker_index, style_for, vertices
 from eavanet.gltf import factored, write_glb
 from eavanet.recording import read_recording
 from eavanet.run import find_checkpoint
@@ -55,15 +55,19 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m eavanet.animate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--audio", type=Path, required=True, help="any rate and number of channels")
-    parser.add_argument("--emotion", required=True, help="happy, angry, sadness or neutral")
-    parser.add_argument("--intensity", type=float, default=1.0, help="0 neutral, 1 the emotion, above it exaggerated")
+    parser.add_argument("--emotion", help="EavaNet: happy, angry, sadness or neutral")
+    parser.add_argument("--intensity", type=float, default=1.0, help="EavaNet: 0 neutral, 1 the emotion, above it "
+                        "exaggerated")
+    parser.add_argument("--blend", metavar="SUBJECT", help="FaceFormer and CodeTalker: mix in this speaker's style")
+    parser.add_argument("--weight", type=float, default=0.5, help="with --blend: the part of --subject's own style, "
+                        "0 to 1 (default: 0.5)")
     parser.add_argument("--out", type=Path, required=True, help="file.npy, file.glb or file.mp4")
     parser.add_argument("--checkpoint", help="a run's name or a folder (default: the newest run's best)")
     parser.add_argument("--subject", help="whose way of speaking; one that the model knows (default: the first)")
     parser.add_argument("--face", help="a subject of the corpus, or a .npy file (V, 3) (default: --subject's)")
     parser.add_argument("--device", help="cpu, cuda or cuda:<number> (default: a GPU if there is one)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-    return parser
+    return parser  # fmt: skip
 
 
 def _animate(given: argparse.Namespace) -> dict:
@@ -74,7 +78,8 @@ def _animate(given: argparse.Namespace) -> dict:
     checkpoint = load_checkpoint(find_checkpoint(given.checkpoint), chosen_device(given.device))
     model = checkpoint.model
     subject = given.subject or model.config.subjects[0]
-    speaker, style = speaker_index(model, subject), style_of(model, given.emotion, given.intensity)
+    manner = Manner(given.emotion, given.intensity, given.blend, given.weight if given.blend else 1.0)
+    speaker, style = speaker_index(model, subject), style_for(model, subject, manner)
     face = template_of(checkpoint, given.face or subject)
     latent = latent_motion(model, samples, speaker, style)
     write = {".npy": write_npy, ".glb": write_glb_file, ".mp4": write_film}[given.out.suffix]
@@ -88,7 +93,10 @@ def _animate(given: argparse.Namespace) -> dict:
         "emotion": given.emotion,
         "intensity": given.intensity,
         "exaggerated": given.intensity > 1,
+        "system": checkpoint.system.name,
         "subject": subject,
+        "blend": given.blend,
+        "weight": manner.weight,
         "checkpoint": str(checkpoint.folder),
         "random_encoder": checkpoint.manifest["encoder"]["random"],
     }
@@ -130,9 +138,10 @@ def write_npy(path: Path, checkpoint: Checkpoint, latent: Tensor, face: np.ndarr
 def write_glb_file(path: Path, checkpoint: Checkpoint, latent: Tensor, face: np.ndarray, _: np.ndarray) -> None:
     """glTF: the templates' mesh, the motion as a few morph targets and their weights over time."""
     layer, kept = checkpoint.model.to_vertices, checkpoint.face
+    bias = layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
     height = float(np.ptp(face[:, 1]))
     with torch.inference_mode():
-        arrays = [x.detach().float().cpu().numpy() for x in (latent, layer.weight, layer.bias)]
+        arrays = [x.detach().float().cpu().numpy() for x in (latent, layer.weight, bias)]
     colours = None if kept.colours is None else kept.colours.numpy()
     fps = checkpoint.model.config.frames_per_second
     write_glb(path, face, kept.triangles.numpy(), colours, factored(*arrays, height), fps)
@@ -160,9 +169,11 @@ def write_film(path: Path, checkpoint: Checkpoint, latent: Tensor, face: np.ndar
 
 def _told(summary: dict) -> str:
     marked = " (exaggerated)" if summary["exaggerated"] else ""
+    emotion = f"{summary['emotion']} at {summary['intensity']:g}{marked}, " if summary["emotion"] else ""
+    mixed = f" mixed with {summary['blend']} ({summary['weight']:g})" if summary["blend"] else ""
     return (
-        f"{summary['out']}: {summary['frames']} frames, {summary['emotion']} at {summary['intensity']:g}{marked}, "
-        f"spoken as {summary['subject']}; {summary['took_s']:.1f} s for {summary['audio_s']:.1f} s of audio"
+        f"{summary['out']}: {summary['frames']} frames, {emotion}spoken as {summary['subject']}{mixed}; "
+        f"{summary['took_s']:.1f} s for {summary['audio_s']:.1f} s of audio"
     )
 
 

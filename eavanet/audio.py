@@ -51,6 +51,8 @@ class AudioEncoder(nn.Module):
     normalise: whether each clip is brought to zero mean and unit variance first, as wav2vec2-base expects.
     """
 
+    states_per_frame = 2
+
     def __init__(self, wav2vec2: Wav2Vec2Model, *, name: str, normalise: bool = True, regularise: bool = True):
         super().__init__()
         self.wav2vec2 = wav2vec2

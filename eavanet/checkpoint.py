@@ -2,7 +2,7 @@
 
     model.safetensors   weights, the frozen encoder's too, and the lookup table
     face.safetensors    templates of the training subjects, triangles, colours
-    config.json         EavaNetConfig, the encoder's make, TrainConfig
+    config.json         which system, the model's config, the encoder's make, the settings of the training
     state.pt            optimizer and counters, to resume (only in a run's last checkpoint)
     manifest.json       code version, hashes of corpus, labels and split, seed, environment, hashes of the files above
     metrics.jsonl       everything measured up to here
@@ -23,13 +23,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from db import store
 from eavanet.audio import encoder_from_settings
 from eavanet.data import Face
-from eavanet.model import EavaNet, EavaNetConfig
-from eavanet.style import StyleConfig
+from eavanet.system import System
+from eavanet.systems import system_in, system_of
 
 FORMAT = 1
 
@@ -44,18 +44,23 @@ class CheckpointNotWritten(OSError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint. `training` is the TrainConfig as a dict; `manifest` as in the file."""
+    """A loaded checkpoint. `training` is the settings of the training as a dict; `manifest` as in the file."""
 
     folder: Path
-    model: EavaNet
+    model: nn.Module
     face: Face
     training: dict[str, Any]
     manifest: dict[str, Any]
 
+    @property
+    def system(self) -> System:
+        """Which of the systems the model is one of."""
+        return system_of(self.model)
+
 
 def save_checkpoint(
     folder: Path,
-    model: EavaNet,
+    model: nn.Module,
     face: Face,
     training: dict[str, Any],
     manifest: dict[str, Any],
@@ -66,6 +71,7 @@ def save_checkpoint(
     """Write a checkpoint to `folder`. Raises CheckpointNotWritten if the disk is full or cannot be written."""
     config = {
         "format": FORMAT,
+        "system": system_of(model).name,
         "model": dataclasses.asdict(model.config),
         "encoder": model.audio_encoder.settings,
         "training": training,
@@ -96,13 +102,9 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
             f"{folder}: checkpoint format {config.get('format')}, this program reads {FORMAT}; use the version that "
             f"made it ({manifest.get('version', 'unknown')})"
         )
-    try:
-        model_config = config_from_dict(config["model"])
-        model = EavaNet(model_config, encoder_from_settings(config["encoder"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UnusableCheckpoint(f"{folder / 'config.json'}: describes no EavaNet ({error})") from error
+    model = _fresh_model(config, folder)
     _load_weights(model, _tensors_in(folder, "model.safetensors", manifest), folder)
-    face = _face(_tensors_in(folder, "face.safetensors", manifest), model_config, folder)
+    face = _face(_tensors_in(folder, "face.safetensors", manifest), model.config, folder)
     return Checkpoint(folder, model.to(device).eval(), face, config["training"], manifest)
 
 
@@ -119,12 +121,6 @@ def load_state(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def config_from_dict(values: dict[str, Any]) -> EavaNetConfig:
-    """An EavaNetConfig from JSON or TOML. Raises TypeError for an unknown field, ValueError for a bad value."""
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return EavaNetConfig(**values | {"style": StyleConfig(**values.get("style", {}))})
-
-
 def check_topology(checkpoint: Checkpoint, n_vertices: int, what: str) -> None:
     """Raises UnusableCheckpoint if the model makes faces of another topology than `what` has."""
     if checkpoint.model.config.n_vertices != n_vertices:
@@ -134,7 +130,17 @@ def check_topology(checkpoint: Checkpoint, n_vertices: int, what: str) -> None:
         )
 
 
-def _load_weights(model: EavaNet, tensors: dict[str, Tensor], folder: Path) -> None:
+def _fresh_model(config: dict[str, Any], folder: Path) -> nn.Module:
+    title = "model that is known here"
+    try:
+        system = system_in(config)
+        title = system.title
+        return system.make_model(system.make_config(config["model"]), encoder_from_settings(config["encoder"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnusableCheckpoint(f"{folder / 'config.json'}: describes no {title} ({error})") from error
+
+
+def _load_weights(model: nn.Module, tensors: dict[str, Tensor], folder: Path) -> None:
     expected = model.state_dict()
     wrong = [
         f"{key}: {tuple(tensors[key].shape) if key in tensors else 'missing'}, expected {tuple(value.shape)}"
@@ -165,7 +171,7 @@ def _tensors_in(folder: Path, name: str, manifest: dict[str, Any]) -> dict[str, 
     return tensors
 
 
-def _face(tensors: dict[str, Tensor], config: EavaNetConfig, folder: Path) -> Face:
+def _face(tensors: dict[str, Tensor], config: Any, folder: Path) -> Face:
     expected = (len(config.subjects), config.n_vertices, 3)
     templates = tensors.get("templates")
     if templates is None or tuple(templates.shape) != expected or "triangles" not in tensors:
@@ -202,7 +208,7 @@ def _check_space(folder: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, f"no space left: needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
 
 
-def _bytes_of(model: EavaNet, face: Face, state: Any) -> int:
+def _bytes_of(model: nn.Module, face: Face, state: Any) -> int:
     total = 1 << 20
     pending: list[Any] = [list(model.state_dict().values()), list(_face_tensors(face).values()), state]
     while pending:

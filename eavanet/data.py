@@ -4,6 +4,7 @@ A clip's motion is read from its memory map as displacement from the subject's t
 audio features are computed once and kept (see `feature_cache`).
 """
 
+import dataclasses
 import itertools
 import time
 from collections import deque
@@ -68,7 +69,7 @@ class ClipStore:
         return torch.from_numpy(moved).flatten(1)
 
     def features(self, clip: LabelledClip) -> Tensor:
-        """(2T, C) frozen audio features."""
+        """(states per frame x T, C) frozen audio features."""
         if clip.name not in self._features:
             self._features[clip.name] = self.cache.features(load_audio(clip.row), clip.n_frames)
         return self._features[clip.name]
@@ -76,32 +77,35 @@ class ClipStore:
 
 @dataclass
 class Batch:
-    """B clips ready for a step. Lengths stay on the CPU (see `padding`); everything else is on the device."""
+    """B clips ready for a step. Lengths stay on the CPU (see `padding`); everything else is on the device.
+
+    style and style_frames are None for systems that take no style from another clip.
+    """
 
     clips: list[LabelledClip]
-    features: Tensor  # (B, 2T, C)
+    features: Tensor  # (B, states per frame x T, C)
     target: Tensor  # (B, T, 3V)
     n_frames: Tensor  # (B,)
     speaker: Tensor  # (B,)
     emotion: Tensor  # (B,)
-    style: Tensor  # (B, T', 3V)
-    style_frames: Tensor  # (B,)
+    style: Tensor | None  # (B, T', 3V)
+    style_frames: Tensor | None  # (B,)
     weights: Tensor  # (B,) each clip's part of the loss
 
     def to(self, device: torch.device) -> "Batch":
         """On the device, from pinned memory where that lets the copy run beside the computation."""
         if device.type == "cpu":
             return self
-        moved = {
-            name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("features", "target", "speaker", "emotion", "style", "weights")
-        }
-        return Batch(self.clips, n_frames=self.n_frames, style_frames=self.style_frames, **moved)
+        moved = {name: tensor.to(device, non_blocking=True) for name, tensor in self._to_move()}
+        return dataclasses.replace(self, **moved)
 
     def pinned(self) -> "Batch":
+        return dataclasses.replace(self, **{name: tensor.pin_memory() for name, tensor in self._to_move()})
+
+    def _to_move(self) -> Iterator[tuple[str, Tensor]]:
         for name in ("features", "target", "speaker", "emotion", "style", "weights"):
-            setattr(self, name, getattr(self, name).pin_memory())
-        return self
+            if getattr(self, name) is not None:
+                yield name, getattr(self, name)
 
 
 class Loader:
@@ -156,10 +160,12 @@ class Loader:
 
     def _load(self, planned: PlannedBatch) -> Batch:
         targets = [self.targets[pair.target] for pair in planned.pairs]
-        styles = [self.pool[pair.style] for pair in planned.pairs]
+        styles = [self.pool[pair.style] for pair in planned.pairs if pair.style is not None]
         features, _ = pad_sequences([self.store.features(clip) for clip in targets])
         target, n_frames = pad_sequences([self.store.displacements(clip) for clip in targets])
-        style, style_frames = pad_sequences([self.store.displacements(clip) for clip in styles])
+        style, style_frames = None, None
+        if styles:
+            style, style_frames = pad_sequences([self.store.displacements(clip) for clip in styles])
         batch = Batch(
             targets, features, target, n_frames,
             torch.tensor([self.subjects.index(clip.subject) for clip in targets]),

@@ -1,6 +1,8 @@
 """Frozen audio features on disk: computed once per clip and encoder, then read.
 
     <folder>/<hash of the frozen part>/<hash of audio, frames and frame rate>.npy       (2T, C) float32
+
+2T is the encoder's `states_per_frame` x T.
 """
 
 import hashlib
@@ -26,7 +28,7 @@ class FeatureCache:
     def features(self, samples: np.ndarray, n_frames: int) -> Tensor:
         """(2T, C) float32 of one clip; computed and stored if this is the first time."""
         path = self.folder / f"{_audio_sha256(samples, n_frames, self.frames_per_second)}.npy"
-        stored = _read(path, 2 * n_frames)
+        stored = _read(path, self.encoder.states_per_frame * n_frames)
         if stored is not None:
             return stored
         return self._store(path, lambda: self.encoder.features(samples, n_frames, self.frames_per_second))

@@ -1,7 +1,8 @@
 """A checkpoint at work: speech of any length, a speaker and an emotion in, motion out.
 
-Long recordings go through in windows that overlap, so that memory stays flat; where two windows overlap, the motion
-changes over from one to the other linearly. A recording that fits into one window is predicted as in training.
+Long recordings go through in windows that overlap, so that memory stays flat; where two windows overlap, one changes
+over to the other linearly. EavaNet hears and speaks window by window. A system in which each frame follows from those
+before hears in windows and speaks in one piece. A recording that fits into one window is predicted as in training.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,14 +10,49 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from eavanet.audio import SAMPLE_RATE
 from eavanet.checkpoint import Checkpoint
 from eavanet.model import EavaNet, interpolated_style
+from eavanet.systems import system_of
 
 WINDOW_S = 20.0
 OVERLAP_S = 2.0
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How something is to be said, as far as the system can be told.
+
+    emotion, intensity: of a system that shows emotions; alpha of Eq. (8). other, weight: of one that does not, the
+    speaking style between two condition subjects: weight x the subject's own + (1 - weight) x the other's.
+    """
+
+    emotion: str | None = None
+    intensity: float = 1.0
+    other: str | None = None
+    weight: float = 1.0
+
+
+def style_for(model: nn.Module, subject: str, manner: Manner) -> Tensor:
+    """(D,): the style of a condition subject who speaks in this manner.
+
+    Raises ValueError for what the system cannot be told, or for an emotion or a subject that the model does not know.
+    """
+    system = system_of(model)
+    speaker_index(model, subject)
+    if system.emotional:
+        if manner.other is not None:
+            raise ValueError(f"{system.title} takes its style from an emotion, not from a second speaker")
+        if manner.emotion is None:
+            raise ValueError(f"{system.title} needs an emotion: one of {', '.join(model.config.emotions)}")
+        return style_of(model, manner.emotion, manner.intensity)
+    if manner.emotion is not None or manner.intensity != 1:
+        raise ValueError(f"{system.title} knows no emotions; leave emotion and intensity out")
+    if manner.other is not None:
+        speaker_index(model, manner.other)
+    return model.style(subject, manner.other, manner.weight).detach()
 
 
 def style_of(model: EavaNet, emotion: str, intensity: float) -> Tensor:
@@ -38,7 +74,7 @@ def style_of(model: EavaNet, emotion: str, intensity: float) -> Tensor:
     return interpolated_style(wanted, neutral, intensity)  # Eq. (8)
 
 
-def speaker_index(model: EavaNet, subject: str) -> int:
+def speaker_index(model: nn.Module, subject: str) -> int:
     """The condition subject's place in the model. Raises ValueError if the model does not know it."""
     if subject not in model.config.subjects:
         raise ValueError(
@@ -69,7 +105,7 @@ class Heard:
 
 @torch.inference_mode()
 def hear(
-    model: EavaNet, samples: np.ndarray, *, n_frames: int | None = None, window_s: float = WINDOW_S
+    model: nn.Module, samples: np.ndarray, *, n_frames: int | None = None, window_s: float = WINDOW_S
 ) -> Iterator[tuple[int, int, Tensor]]:
     """The parts of `Heard` for samples (S,) at 16 kHz, one after another.
 
@@ -84,27 +120,40 @@ def hear(
 
 
 @torch.inference_mode()
-def speak(model: EavaNet, parts: Iterable[tuple[int, int, Tensor]], total: int, speaker: int, style: Tensor) -> Tensor:
+def speak(
+    model: nn.Module, parts: Iterable[tuple[int, int, Tensor]], total: int, speaker: int, style: Tensor
+) -> Tensor:
     """(T, units): the motion for what was heard, in the coordinates that `model.to_vertices` spreads."""
-    motion: Tensor | None = None
-    for start, stop, hidden in parts:
+
+    def spoken(hidden: Tensor) -> Tensor:
         speakers = torch.tensor([speaker], device=style.device)
-        part = model.speak(hidden, torch.tensor([stop - start]), speakers, style[None])[0]
-        if motion is None:
-            motion = part.new_zeros(total, part.shape[1])
-            done = 0
-        overlap = done - start
-        if overlap > 0:
-            weight = (torch.arange(1, overlap + 1, device=part.device) / (overlap + 1))[:, None]
-            motion[start:done] = (1 - weight) * motion[start:done] + weight * part[:overlap]
-        motion[max(start, done) : stop] = part[max(0, overlap) :]
+        return model.speak(hidden, torch.tensor([hidden.shape[1]]), speakers, style[None])[0]
+
+    if model.autoregressive:
+        return spoken(_joined(((start, stop, hidden[0]) for start, stop, hidden in parts), total)[None])
+    return _joined(((start, stop, spoken(hidden)) for start, stop, hidden in parts), total)
+
+
+def _joined(parts: Iterable[tuple[int, int, Tensor]], total: int) -> Tensor:
+    """(T, ...) of stretches (n, ...) of frames, each of which begins within the one before; see `windows`."""
+    whole: Tensor | None = None
+    done = 0
+    for start, stop, part in parts:
+        if whole is None:
+            whole = part.new_zeros(total, *part.shape[1:])
+        overlap = max(0, done - start)
+        if overlap:
+            weight = torch.arange(1, overlap + 1, device=part.device) / (overlap + 1)
+            weight = weight.view(-1, *[1] * (part.ndim - 1))
+            whole[start:done] = (1 - weight) * whole[start:done] + weight * part[:overlap]
+        whole[start + overlap : stop] = part[overlap:]
         done = stop
-    assert motion is not None
-    return motion
+    assert whole is not None
+    return whole
 
 
 def latent_motion(
-    model: EavaNet,
+    model: nn.Module,
     samples: np.ndarray,
     speaker: int,
     style: Tensor,
@@ -112,7 +161,7 @@ def latent_motion(
     n_frames: int | None = None,
     window_s: float = WINDOW_S,
 ) -> Tensor:
-    """`speak` for samples (S,) at 16 kHz: hears and speaks window by window, so that memory stays flat.
+    """`speak` for samples (S,) at 16 kHz: hears window by window, so that memory stays flat.
 
     n_frames: T, by default what the audio lasts. Raises ValueError for audio shorter than half a frame.
     """

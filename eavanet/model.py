@@ -9,7 +9,7 @@ Motion goes in and comes out as displacements from the subject's template, (B, T
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +83,8 @@ class Prediction(NamedTuple):
 
 class EavaNet(nn.Module):
     """The model. `forward` takes its style from a style clip (training); `decode` takes a style embedding."""
+
+    autoregressive: ClassVar[bool] = False  # a frame is made from speech and style alone
 
     emotion_embeddings: Tensor
     """(emotions, D): the lookup table, the centroid of the training clips' embeddings per emotion. A row is NaN

@@ -9,17 +9,16 @@ import json
 import os
 import re
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from eavanet.audio import RANDOM_ENCODERS
-from eavanet.model import EavaNetConfig
 from eavanet.run import environment
-from eavanet.settings import PRESETS, preset_settings
-from eavanet.train import CHOICES, TrainConfig
+from eavanet.settings import PRESETS, preset_settings, preset_system
+from eavanet.system import System, TrainingSettings
+from eavanet.systems import SYSTEMS, find_system
 
 _FROM_DATA = {"n_vertices", "subjects", "frames_per_second", "emotions"}
 
@@ -45,13 +44,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def options() -> dict[str, Any]:
-    """Devices, presets with all their settings, and what each setting may be."""
+    """Devices, presets with all their settings, and what each setting may be, for each system and for EavaNet."""
     return {
         "devices": devices(),
         "presets": {name: _preset(name, path) for name, path in PRESETS.items()},
-        "settings": [_setting(field) for field in dataclasses.fields(TrainConfig)],
-        "model_settings": _model_settings(),
+        "systems": {name: {"title": system.title, **settings_of(system)} for name, system in SYSTEMS.items()},
+        **settings_of(find_system("eavanet")),
         "random_encoders": list(RANDOM_ENCODERS),
+    }
+
+
+def settings_of(system: System) -> dict[str, Any]:
+    """What can be set for a system's training and for its model."""
+    fields = dataclasses.fields(system.settings)
+    return {
+        "emotional": system.emotional,
+        "settings": [_setting(field, system.settings) for field in fields],
+        "model_settings": _model_settings(system.config),
     }
 
 
@@ -89,7 +98,7 @@ def _preset(name: str, path: Path) -> dict[str, Any]:
     text = path.read_text()
     comment = " ".join(line.lstrip("# ") for line in _head(text))
     return {
-        "system": tomllib.loads(text).get("system", "eavanet"),
+        "system": preset_system(name).name,
         "about": comment,
         "training": dataclasses.asdict(training),
         "model": model,
@@ -102,42 +111,31 @@ def _head(text: str) -> list[str]:
     return lines[: next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))]
 
 
-def _setting(field: dataclasses.Field) -> dict[str, Any]:
-    names = [f.name for f in dataclasses.fields(TrainConfig)]
+def _setting(field: dataclasses.Field, settings: type[TrainingSettings]) -> dict[str, Any]:
+    names = [f.name for f in dataclasses.fields(settings)]
+    told = documented(f"{TrainingSettings.__doc__}{settings.__doc__}", names)
     return {
         "name": field.name,
         "kind": type(field.default).__name__,
         "default": field.default,
-        "choices": list(CHOICES.get(field.name, ())),
-        "minimum": _minimum(field),
-        "help": documented(TrainConfig.__doc__ or "", names).get(field.name, ""),
+        "choices": list(settings.CHOICES.get(field.name, ())),
+        "minimum": settings.MINIMA.get(field.name),
+        "help": told.get(field.name, ""),
     }
 
 
-def _minimum(field: dataclasses.Field) -> int | None:
-    """The smallest whole number that the config takes, of those that are usual."""
-    if type(field.default) is not int:
-        return None
-    for number in (0, 1):
-        try:
-            TrainConfig(**{field.name: number})
-            return number
-        except ValueError:
-            continue
-    return None
-
-
-def _model_settings() -> list[dict[str, Any]]:
-    names = [field.name for field in dataclasses.fields(EavaNetConfig)]
-    told = documented(EavaNetConfig.__doc__ or "", names)
+def _model_settings(config: type) -> list[dict[str, Any]]:
+    names = [field.name for field in dataclasses.fields(config)]
+    told = documented(config.__doc__ or "", names)
     found = []
-    for field in dataclasses.fields(EavaNetConfig):
+    for field in dataclasses.fields(config):
         if field.name in _FROM_DATA:
             continue
-        if field.default is dataclasses.MISSING:
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        if field.default_factory is not dataclasses.MISSING:
             default = dataclasses.asdict(field.default_factory())
-        else:
-            default = list(field.default) if isinstance(field.default, tuple) else field.default
+        elif field.default is dataclasses.MISSING:
+            default = {}
         found.append({"name": field.name, "default": default, "help": told.get(field.name, "")})
     return found
 

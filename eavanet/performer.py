@@ -3,7 +3,7 @@
 The app starts it when somebody first animates. It reads requests as lines of JSON and answers in lines of JSON:
 
     {"id": 1, "do": "animate", "animation": ID, "run": NAME, "sound": PATH, "subject": ..., "face": ..., "emotion": ...,
-     "intensity": ..., "about": {...}}
+     "intensity": ..., "other": ..., "weight": ..., "about": {...}}         (emotion or other: null where there is none)
     {"id": 2, "do": "export", "animation": ID, "kind": "glb" | "mp4"}
     {"id": 3, "do": "warm", "run": NAME}
 
@@ -33,7 +33,7 @@ from eavanet.animate import template_of, write_film, write_glb_file, write_npy
 from eavanet.audio import SAMPLE_RATE
 from eavanet.checkpoint import Checkpoint, load_checkpoint
 from eavanet.distributed import chosen_device
-from eavanet.generate import Heard, frames_of, hear, speak, speaker_index, style_of, windows
+from eavanet.generate import Heard, Manner, frames_of, hear, speak, speaker_index, style_for, windows
 from eavanet.recording import read_recording
 from eavanet.run import Run
 
@@ -65,7 +65,7 @@ class Performer:
         checkpoint = self.model(request["run"], say)
         model = checkpoint.model
         speaker = speaker_index(model, request["subject"])
-        style = style_of(model, request["emotion"], request["intensity"])
+        style = style_for(model, request["subject"], _manner(request))
         face = template_of(checkpoint, request["face"])
         samples = read_recording(Path(request["sound"]))
         if not np.any(samples):
@@ -106,7 +106,7 @@ class Performer:
         heard = self.heard(checkpoint, found.folder / "speech.wav", samples, about["frames"], lambda *_: None)
         latent = speak(
             model, heard, about["frames"], speaker_index(model, about["subject"]),
-            style_of(model, about["emotion"], about["intensity"]),
+            style_for(model, about["subject"], _manner(about)),
         )  # fmt: skip
         face = template_of(checkpoint, about["face"])
         say(0.4, "drawing the film" if kind == "mp4" else "writing the file")
@@ -158,13 +158,20 @@ class Performer:
         return {
             "run": request["run"], "checkpoint": checkpoint.folder.name, "epoch": manifest["epoch"],
             "corpus": manifest["corpus"]["name"], "subject": request["subject"], "face": request["face"],
-            "emotion": request["emotion"], "intensity": request["intensity"],
-            "exaggerated": request["intensity"] > 1, "frames": frames, "audio_s": n_samples / SAMPLE_RATE,
+            "system": checkpoint.system.name, "emotion": request["emotion"], "intensity": request["intensity"],
+            "exaggerated": request["intensity"] > 1, "other": request.get("other"),
+            "weight": request.get("weight", 1.0), "frames": frames, "audio_s": n_samples / SAMPLE_RATE,
             "frames_per_second": checkpoint.model.config.frames_per_second,
             "n_vertices": checkpoint.model.config.n_vertices, "created_at": now().isoformat(),
-            "synthetic": manifest["corpus"]["synthetic"], "simulated": manifest["release"]["simulated"],
+            "synthetic": manifest["corpus"]["synthetic"],
+            "simulated": manifest.get("release", {}).get("simulated", False),
             "random_encoder": manifest["encoder"]["random"],
         }  # fmt: skip
+
+
+def _manner(asked: dict[str, Any]) -> Manner:
+    """From a request or from what is stored of an animation; those from before other systems name no other speaker."""
+    return Manner(asked["emotion"], asked["intensity"], asked.get("other"), asked.get("weight", 1.0))
 
 
 def _refuse_too_large(folder: Path, needed: int) -> None:

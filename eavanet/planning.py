@@ -8,12 +8,12 @@ import os
 import platform
 import statistics
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from eavanet.standing import RunStanding, metrics_of
+from eavanet.standing import RunStanding, metrics_of, stages_of
 
 _EPOCHS_LOOKED_AT = 5
 
@@ -111,15 +111,29 @@ def _hub_cache() -> Path:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast an earlier run went here. run: its name; alike: whether with the same batch size and precision."""
+    """How fast an earlier run went here.
 
-    seconds_per_clip: float
+    seconds_per_clip: of an epoch, in each stage of the training. run: its name; alike: whether with the same batch
+    size and precision.
+    """
+
+    seconds_per_clip: tuple[float, ...]
     run: str
     alike: bool
 
-    def seconds(self, clips: int, epochs: int) -> float:
-        """How long `epochs` over `clips` training clips take at this pace, with validation and checkpoints."""
-        return self.seconds_per_clip * clips * epochs
+    def seconds(self, clips: int, stages: Sequence[int]) -> float:
+        """How long epochs over `clips` training clips take at this pace, with validation and checkpoints.
+
+        stages: epochs of each stage; see `stages_planned`.
+        """
+        return clips * sum(pace * epochs for pace, epochs in zip(self.seconds_per_clip, stages, strict=True))
+
+
+def stages_planned(training: Mapping[str, Any]) -> list[int]:
+    """How many epochs each stage of a training has, by its settings; the model speaks from the last one on."""
+    codes = training.get("code_epochs", 0)  # CodeTalker's, before it learns to speak
+    epochs = training.get("epochs", 0)  # a published model has none
+    return [codes, epochs - codes] if codes else [epochs]
 
 
 def earlier_pace(
@@ -141,12 +155,17 @@ def earlier_pace(
         )
         clips = sum(manifest.get("clips", {}).get("train", {}).values())
         metrics = metrics_of(run.folder) if same and clips else []
-        if metrics:
-            later = metrics[1:][-_EPOCHS_LOOKED_AT:] or metrics  # the first one warms up
-            seconds = statistics.median(entry.get("epoch_seconds", entry["seconds"]) for entry in later)
+        paces = tuple(_seconds_per_epoch(stage) / clips for stage in stages_of(metrics))
+        wanted = len(stages_planned(training))
+        if metrics and len(paces) >= wanted:
             alike = all(settings.get(key) == training.get(key) for key in ("batch_size", "precision"))
-            found.append(Pace(seconds / clips, run.row.name, alike))
+            found.append(Pace(paces[-wanted:], run.row.name, alike))
     return next((pace for pace in found if pace.alike), found[0] if found else None)
+
+
+def _seconds_per_epoch(entries: Sequence[Mapping[str, Any]]) -> float:
+    later = entries[1:][-_EPOCHS_LOOKED_AT:] or entries  # the first one warms up
+    return statistics.median(entry.get("epoch_seconds", entry["seconds"]) for entry in later)
 
 
 def _flat(prefix: str, values: dict[str, Any]) -> list[tuple[str, Any]]:

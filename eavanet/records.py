@@ -26,7 +26,7 @@ from db import events, store
 from db.models import Corpus, Job, LabelRelease, Split, now
 from db.result_models import SYSTEMS, TrainingRun
 from db.session import DatabaseUnusable, connect, open_database, writing
-from eavanet.standing import list_runs, metrics_of
+from eavanet.standing import best_epoch, list_runs, metrics_of
 
 PATIENCE_MS = 5_000  # a training waits no longer than this for a database that somebody else holds
 JOB_VARIABLE = "EAVANET_JOB"  # the app's job that a command runs as
@@ -189,7 +189,9 @@ def unregistered(session: Session) -> list[str]:
     return [path.parent.name for path in _run_files() if path.parent.name not in known]
 
 
-def register(session: Session, name: str, actor: str = "command") -> TrainingRun:
+def register(
+    session: Session, name: str, actor: str = "command", message: str = "registered from its folder"
+) -> TrainingRun:
     """Make the row of a run that lies in <data root>/runs/<name>; one that has a row keeps it.
 
     Raises UnknownRun if it is no run, or if it was trained on a corpus that is not in this database (other data under
@@ -212,10 +214,11 @@ def register(session: Session, name: str, actor: str = "command") -> TrainingRun
         "name": name, "system": _system(config, manifest), "folder": _stored(folder), "corpus_id": corpus.id,
         "settings": {"training": config["training"], "model": config.get("model", {})}, "manifest": manifest,
         "epochs": max(epochs, epoch), "epoch": epoch, "status": "finished" if epoch >= epochs else "stopped",
-        "message": "registered from its folder",
+        "message": message,
     }  # fmt: skip
     for key, table in (("release", LabelRelease), ("split", Split)):
-        query = select(table.id).where(table.corpus_id == corpus.id, table.sha256 == manifest[key]["sha256"])
+        told = manifest.get(key, {}).get("sha256")  # a published model was trained with others' labels
+        query = select(table.id).where(table.corpus_id == corpus.id, table.sha256 == told)
         given[f"{key}_id"] = session.scalar(query.order_by(table.id).limit(1))
     row = _upsert(session, given)
     row.job_id = None
@@ -232,7 +235,9 @@ def _last_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         last = folder / json.loads((folder / "run.json").read_text())["last"]
         manifest, config = (json.loads((last / name).read_text()) for name in ("manifest.json", "config.json"))
-        manifest["corpus"]["sha256"], manifest["release"]["sha256"], manifest["split"]["sha256"], config["training"]
+        manifest["corpus"]["sha256"], config["training"]
+        for key in () if "published" in manifest else ("release", "split"):
+            manifest[key]["sha256"]
     except FileNotFoundError as error:
         raise UnknownRun(f"{folder}: has no {Path(error.filename).name}; copy the whole folder of the run") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -287,8 +292,8 @@ def _list(engine: Engine, given: argparse.Namespace) -> int:
         print(json.dumps(rows))
         return 0
     for row, run in zip(rows, found, strict=True):
-        losses = [entry["validation/total"] for entry in metrics_of(run.folder) if "validation/total" in entry]
-        best = f", best validation loss {min(losses):.5g}" if losses else ""
+        judged = (best_epoch(metrics_of(run.folder)) or {}).get("validation/total")
+        best = f", best validation loss {judged:.5g}" if judged is not None else ""
         mark = ", archived" if row["archived"] else ""
         why = f" ({row['message']})" if row["message"] else ""
         print(f"{row['name']}: {row['system']} on {row['corpus']}, {row['status']}{why}, epoch {row['epoch']} of "

@@ -25,10 +25,10 @@ class Labelled(Protocol):
 
 
 class Pair(NamedTuple):
-    """A clip to predict, and the clip that shows in what style; indices into targets and pool."""
+    """A clip to predict, and the clip that shows in what style, if one does; indices into targets and pool."""
 
     target: int
-    style: int
+    style: int | None
 
 
 # From what the paper asks for to the nearest that there is.
@@ -71,6 +71,21 @@ class IntercrossSampler:
         """Every usable target in order, always with the same style clip: for validation."""
         rng = np.random.default_rng([seed, 2**31])
         return [self.draw(i, rng) for i in self.usable]
+
+
+class ClipSampler:
+    """Every one of `targets` by itself, for systems that take no style from another clip."""
+
+    def __init__(self, targets: Sequence[Labelled]):
+        self.usable = list(range(len(targets)))
+
+    def epoch(self, seed: int, epoch: int) -> list[Pair]:
+        """Every target once, in this epoch's order."""
+        return [Pair(int(i), None) for i in np.random.default_rng([seed, epoch]).permutation(len(self.usable))]
+
+    def fixed(self, seed: int) -> list[Pair]:
+        """Every target in order: for validation."""
+        return [Pair(i, None) for i in self.usable]
 
 
 class PlannedBatch(NamedTuple):

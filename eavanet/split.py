@@ -100,10 +100,10 @@ def _pick(session: Session, query, name: str | None, what: str, only: bool = Fal
 def training_warnings(split: LabelledSplit, emotions: tuple[str, ...]) -> list[str]:
     """What a training on the split has to do without, one line each, for the person who trains.
 
-    emotions: those that the model is to show.
+    emotions: those that the model is to show; none for a system that knows no emotions, and needs no style clips.
     """
     pool, validation = split.parts["train"], split.validation
-    lines = IntercrossSampler(pool, pool).warnings
+    lines = IntercrossSampler(pool, pool).warnings if emotions else []
     have = {clip.emotion for clip in pool}
     for emotion in emotions:
         if emotion not in have:

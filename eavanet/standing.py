@@ -5,9 +5,10 @@ system itself takes off a process that ends, also by `kill -9`.
 """
 
 import fcntl
+import itertools
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,32 @@ def metrics_of(folder: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return entries
+
+
+def newest_stage(metrics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The epochs whose losses can be compared with the last one's.
+
+    A system that is trained in stages (CodeTalker: codes, then speech) has other losses in each, by other names.
+    """
+    return [entry for entry in metrics if _losses(entry) == _losses(metrics[-1])]
+
+
+def stages_of(metrics: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The epochs of each stage that was begun, in order; most systems have one."""
+    return [list(entries) for _, entries in itertools.groupby(metrics, key=_losses)]
+
+
+def best_epoch(metrics: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The epoch with the lowest validation loss (of training, where there is no validation), of the newest stage.
+
+    None without epochs.
+    """
+    judged = [entry for entry in newest_stage(metrics) if "validation/total" in entry or "train/total" in entry]
+    return min(judged, key=lambda entry: entry.get("validation/total", entry.get("train/total"))) if judged else None
+
+
+def _losses(entry: Mapping[str, Any]) -> set[str]:
+    return {key for key in entry if key.startswith("train/")}
 
 
 def _jobs(session: Session, rows: Iterable[TrainingRun]) -> dict[int, Job]:

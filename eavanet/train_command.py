@@ -10,25 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from db import store
 from db.clips import regions
 from db.session import DatabaseUnusable, open_database, reading
 from eavanet.audio import RANDOM_ENCODERS, AudioEncoder, load_encoder
-from eavanet.checkpoint import UnusableCheckpoint, config_from_dict, load_checkpoint
+from eavanet.checkpoint import UnusableCheckpoint, load_checkpoint
 from eavanet.data import ClipStore, Loader, load_face
 from eavanet.distributed import Processes, joined
 from eavanet.feature_cache import FeatureCache
-from eavanet.model import EavaNet
+from eavanet.model import EMOTIONS
 from eavanet.progress import Progress
 from eavanet.records import Recorder, recording
 from eavanet.rehearsal import rehearse, told
 from eavanet.run import Run, environment, runs_folder
 from eavanet.samples import SampleWriter
-from eavanet.sampling import IntercrossSampler
-from eavanet.settings import add_flags, read_settings, train_config
+from eavanet.settings import add_flags, all_settings, chosen_preset, chosen_system, read_settings, train_config
 from eavanet.split import LabelledSplit, load_split, training_warnings
-from eavanet.train import LossNotFinite, Task, TrainConfig, TrainState, fit
+from eavanet.system import System, TrainingSettings
+from eavanet.systems import SYSTEMS, system_of
+from eavanet.train import LossNotFinite, Task, TrainState, fit
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,9 +61,10 @@ def parser() -> argparse.ArgumentParser:
     """The command line of `python -m eavanet.train`."""
     parser = argparse.ArgumentParser(
         prog="python -m eavanet.train",
-        description="Train EavaNet on the labelled clips of a split. Several GPUs: torchrun --nproc-per-node N -m "
-        "eavanet.train ... A run keeps its best and its last checkpoint and can be resumed after anything.",
-        epilog=f"Settings\n\n    {TrainConfig.__doc__}",
+        description="Train EavaNet, or a system that it is compared with, on the labelled clips of a split. Several "
+        "GPUs: torchrun --nproc-per-node N -m eavanet.train ... A run keeps its best and its "
+        "last checkpoint and can be resumed after anything.",
+        epilog="\n".join(["Settings\n", _words(TrainingSettings), *(_words(s.settings) for s in SYSTEMS.values())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--corpus", help="default: the only one")
@@ -78,28 +81,30 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _words(settings: type[TrainingSettings]) -> str:
+    return f"    {(settings.__doc__ or '').strip()}\n"
+
+
 def begin(given: argparse.Namespace, processes: Processes) -> None:
     """Start a new run. Raises ValueError if one of that name has a checkpoint."""
+    system = chosen_system(given)
     model_fields, config = read_settings(given)
-    run = Run(given.name or free_name(given.preset or "paper"))
+    run = Run(given.name or free_name(chosen_preset(given)))
     if run.exists:
         raise ValueError(f"run {run.name} exists; go on with it by --resume, or take another --name")
     split = _open_split(given.corpus, given.release, given.split)
     torch.manual_seed(config.seed)
     encoder = load_encoder(config.encoder, regularise=config.regularise_encoder)
-    model_config = config_from_dict(
-        model_fields
-        | {
-            "n_vertices": split.corpus.n_vertices,
-            "subjects": split.subjects,
-            "frames_per_second": split.corpus.frames_per_second,
-        }
-    )
-    model = EavaNet(model_config, encoder).to(processes.device)
+    data = {
+        "n_vertices": split.corpus.n_vertices,
+        "subjects": split.subjects,
+        "frames_per_second": split.corpus.frames_per_second,
+    }
+    model = system.make_model(system.make_config(model_fields | data), encoder).to(processes.device)
     if given.dry_run:
         with contextlib.redirect_stdout(sys.stderr):
             task = make_task(run, config, split, model, processes)
-            numbers = rehearse(TrainState.new(model, config), task)
+            numbers = rehearse(TrainState.new(system, model, config), task)
         print(json.dumps(numbers) if given.json else told(numbers))
         return
     with _held(run, processes):
@@ -107,7 +112,7 @@ def begin(given: argparse.Namespace, processes: Processes) -> None:
             run.rewind("")
         with _recorded(run, split, model, config, processes, given.command) as recorder:
             task = make_task(run, config, split, model, processes, recorder)
-            fit(TrainState.new(model, config), task)
+            fit(TrainState.new(system, model, config), task)
 
 
 def resume(given: argparse.Namespace, processes: Processes) -> None:
@@ -116,12 +121,11 @@ def resume(given: argparse.Namespace, processes: Processes) -> None:
         raise ValueError("--resume needs --name, the run to go on with")
     run = Run(given.name)
     checkpoint = load_checkpoint(run.checkpoint("last"), processes.device)
-    config = _resumed_config(given, checkpoint.training)
+    config = _resumed_config(given, checkpoint.training, checkpoint.system)
     names = {key: checkpoint.manifest[key]["name"] for key in ("corpus", "release", "split")}
     split = _open_split(**names)
     _refuse_other_data(checkpoint.manifest, split)
-    state = TrainState.new(checkpoint.model, config)
-    state.resume_from(checkpoint.folder)
+    state = TrainState.resumed(checkpoint.system, checkpoint.model, config, checkpoint.folder)
     with _held(run, processes):
         if processes.rank == 0:
             run.rewind((checkpoint.folder / "metrics.jsonl").read_text())
@@ -132,9 +136,9 @@ def resume(given: argparse.Namespace, processes: Processes) -> None:
 
 def make_task(
     run: Run,
-    config: TrainConfig,
+    config: TrainingSettings,
     split: LabelledSplit,
-    model: EavaNet,
+    model: nn.Module,
     processes: Processes,
     recorder: Recorder | None = None,
 ) -> Task:
@@ -142,23 +146,22 @@ def make_task(
 
     Says what the sampler had to relax, and which clips are left out. Raises ValueError if there is nothing to train.
     """
-    pool = split.parts["train"]
+    system, pool = system_of(model), split.parts["train"]
     say = print if processes.rank == 0 else lambda *_: None
-    sampler = IntercrossSampler(pool, pool)
-    if not sampler.usable:
+    if not system.sampler(pool, pool).usable:
         raise ValueError(f"split {split.split.name}: no training clip has another one of its emotion; nothing to learn")
-    validation = split.validation
-    strangers = {clip.emotion for clip in pool} - set(model.config.emotions)
-    if strangers:
-        raise ValueError(f"labels {', '.join(sorted(strangers))}: the model knows {', '.join(model.config.emotions)}")
-    for warning in training_warnings(split, model.config.emotions):
+    validation, emotions = split.validation, model.config.emotions if system.emotional else ()
+    strangers = {clip.emotion for clip in pool} - set(emotions)
+    if system.emotional and strangers:
+        raise ValueError(f"labels {', '.join(sorted(strangers))}: the model knows {', '.join(emotions)}")
+    for warning in training_warnings(split, emotions):
         say(f"warning: {warning}")
     clips = ClipStore(_cache(model.audio_encoder, split))
     with Progress(len(pool) + len(validation), "clip") as progress:
         for clip in [*pool, *validation]:
             clips.features(clip)
             progress.advance(f"audio features of {clip.name}")
-    common = (split.subjects, model.config.emotions, processes.device, config.loaders, config.batches_ahead)
+    common = (split.subjects, emotions or EMOTIONS, processes.device, config.loaders, config.batches_ahead)
     lips = regions(split.corpus).get("lve")
     manifest = _manifest(run, config, split, model, processes)
     say(_summary(manifest, split, config))
@@ -166,9 +169,9 @@ def make_task(
         recorder.describe(manifest)
     samples = SampleWriter(run.folder) if processes.rank == 0 else None
     return Task(
-        run, config, Loader(clips, pool, pool, *common), Loader(clips, validation, pool, *common), load_face(split),
-        None if lips is None else torch.from_numpy(lips.astype("int64")), manifest, processes, recorder,
-        samples,
+        system, run, config, Loader(clips, pool, pool, *common), Loader(clips, validation, pool, *common),
+        load_face(split), None if lips is None else torch.from_numpy(lips.astype("int64")), manifest, processes,
+        recorder, samples,
     )  # fmt: skip
 
 
@@ -206,8 +209,8 @@ def _held(run: Run, processes: Processes) -> contextlib.AbstractContextManager:
 def _recorded(
     run: Run,
     split: LabelledSplit,
-    model: EavaNet,
-    config: TrainConfig,
+    model: nn.Module,
+    config: TrainingSettings,
     processes: Processes,
     command: list[str],
     epoch: int = 0,
@@ -217,21 +220,24 @@ def _recorded(
         return contextlib.nullcontext()
     rows = {"corpus": split.corpus, "release": split.release, "split": split.split}
     settings = {"training": dataclasses.asdict(config), "model": dataclasses.asdict(model.config)}
-    return recording(run.folder, "eavanet", rows, settings, epochs=config.epochs, epoch=epoch, command=command)
+    return recording(
+        run.folder, system_of(model).name, rows, settings, epochs=config.epochs, epoch=epoch, command=command
+    )
 
 
-def _resumed_config(given: argparse.Namespace, saved: dict[str, Any]) -> TrainConfig:
+def _resumed_config(given: argparse.Namespace, saved: dict[str, Any], system: System) -> TrainingSettings:
     """The run's own settings; only the number of epochs may be another."""
-    config = train_config(saved)
-    for field in dataclasses.fields(TrainConfig):
-        wanted = getattr(given, field.name)
-        if field.name != "epochs" and wanted is not None and wanted != getattr(config, field.name):
+    config = train_config(saved, system)
+    for name in all_settings():
+        wanted, own = getattr(given, name), getattr(config, name, None)
+        if name != "epochs" and wanted is not None and wanted != own:
             raise ValueError(
-                f"--{field.name.replace('_', '-')} {wanted}: the run was begun with "
-                f"{getattr(config, field.name)}; start a new run for other settings"
+                f"--{name.replace('_', '-')} {wanted}: the run was begun with {own}; start a new run for other settings"
             )
     if given.preset or given.config or given.set:
         raise ValueError("--resume takes the run's own settings; leave out --preset, --config and --set")
+    if given.system not in (None, system.name):
+        raise ValueError(f"--system {given.system}: the run is one of {system.title}")
     return config if given.epochs is None else dataclasses.replace(config, epochs=given.epochs)
 
 
@@ -246,10 +252,11 @@ def _refuse_other_data(manifest: dict[str, Any], split: LabelledSplit) -> None:
 
 
 def _manifest(
-    run: Run, config: TrainConfig, split: LabelledSplit, model: EavaNet, processes: Processes
+    run: Run, config: TrainingSettings, split: LabelledSplit, model: nn.Module, processes: Processes
 ) -> dict[str, Any]:
     return {
         "run": run.name,
+        "system": system_of(model).name,
         "seed": config.seed,
         "corpus": {"name": split.corpus.name, "sha256": split.corpus.sha256, "synthetic": split.corpus.synthetic},
         "release": {
@@ -268,7 +275,7 @@ def _manifest(
     }  # fmt: skip
 
 
-def _summary(manifest: dict[str, Any], split: LabelledSplit, config: TrainConfig) -> str:
+def _summary(manifest: dict[str, Any], split: LabelledSplit, config: TrainingSettings) -> str:
     marks = [
         "synthetic corpus" if split.corpus.synthetic else "",
         "simulated labels" if split.release.simulated else "",
@@ -276,7 +283,8 @@ def _summary(manifest: dict[str, Any], split: LabelledSplit, config: TrainConfig
     ]
     marked = ", ".join(filter(None, marks))
     return (
-        f"run {manifest['run']}: corpus {split.corpus.name}, labels {split.release.name}, split {split.split.name}, "
+        f"run {manifest['run']}: {SYSTEMS[manifest['system']].title}, corpus {split.corpus.name}, "
+        f"labels {split.release.name}, split {split.split.name}, "
         f"{len(split.parts['train'])} training clips of {', '.join(split.subjects)}, {config.epochs} epochs on "
         f"{manifest['environment']['device']}{f' ({marked})' if marked else ''}"
     )

@@ -350,16 +350,29 @@ def test_without_graphics_a_film_is_refused_with_the_reason(trained, speech, tmp
 # Speed
 
 
-def test_speed_reports_the_real_time_factor_and_its_ratio_to_the_audio_encoder(capsys):
-    flags = ["--encoder", "random-small", "--vertices", "100", "--runs", "3", "--warm-up", "1", "--seconds", "1"]
-    assert speed.main([*flags, "--device", "cpu", "--json"]) == 0
+def test_speed_reports_the_real_time_factor_of_each_system_and_decoder(data_root, capsys):
+    flags = ["--systems", "eavanet,faceformer", "--encoder", "random-small", "--vertices", "100", "--runs", "3",
+             "--faithful-runs", "2", "--warm-up", "1", "--seconds", "1", "--device", "cpu"]  # fmt: skip
+    assert speed.main([*flags, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["frames"] == 25
-    assert report["rtf"]["p5"] <= report["rtf"]["median"] <= report["rtf"]["p95"]
+    assert [(row["title"], row["decoder"], row["runs"]) for row in report["systems"]] == [
+        ("EavaNet", "", 3), ("FaceFormer", "cached", 3), ("FaceFormer", "faithful", 2),
+    ]  # fmt: skip
+    for row in report["systems"]:
+        assert 0 < row["rtf"]["p5"] <= row["rtf"]["median"] <= row["rtf"]["p95"]
     assert report["ratio_to_audio_encoder"] > 0.5
     assert report["environment"]["packages"]["torch"] == torch.__version__
-    assert speed.main([*flags, "--device", "cpu"]) == 0
-    assert "published in Table IV" in capsys.readouterr().out
+    assert json.loads((data_root / "speed" / "100-vertices.json").read_text()) == report
+
+
+def test_speed_of_trained_runs_is_told_in_words(trained, capsys):
+    capsys.readouterr()
+    flags = ["--checkpoint", "run", "--runs", "2", "--warm-up", "0", "--seconds", "1", "--device", "cpu"]
+    assert speed.main(flags) == 0
+    told = capsys.readouterr().out
+    assert "EavaNet: RTF" in told and "published 0.0097 (Table IV, RTX 3090)" in told
+    assert (trained / "speed" / "run.json").exists()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

@@ -151,9 +151,9 @@ def test_the_estimate_is_what_the_newest_run_of_the_kind_took_here(monkeypatch):
     def pace(runs):
         return planning.earlier_pace(runs, system="eavanet", n_vertices=9, device_model="CPU", training=training)
 
-    assert pace(runs) == planning.Pace(0.6, "same", True)
-    assert pace(runs).seconds(clips=20, epochs=3) == pytest.approx(36)
-    assert pace(runs[:3]) == planning.Pace(0.2, "large-batches", False)
+    assert pace(runs) == planning.Pace((0.6,), "same", True)
+    assert pace(runs).seconds(clips=20, stages=[3]) == pytest.approx(36)
+    assert pace(runs[:3]) == planning.Pace((0.2,), "large-batches", False)
     assert pace(runs[:2]) is None
 
 

@@ -13,12 +13,12 @@ from db.result_models import TrainingRun
 from db.session import open_database, reading, writing
 from eavanet.run import Run
 from eavanet.samples import sample_path, sampled_clip, sampled_epochs
-from eavanet.standing import list_runs
+from eavanet.standing import best_epoch, list_runs
 from tests.eavanet_world import make_world
 from tests.test_researcher_pages import checked, field, opened, press, words
 from tests.training_world import JOB_PATIENCE_S, TINY, ended_job, make_trained_root
 from workbench import jobs, media
-from workbench.researcher.run_charts import best_epoch, compared_figure, curve, run_figure
+from workbench.researcher.run_charts import compared_figure, curve, run_figure
 from workbench.researcher.run_compare import differing_settings
 
 

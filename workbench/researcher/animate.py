@@ -9,12 +9,14 @@ from db import animations, catalogue, store
 from db.catalogue import ClipFilter
 from db.models import Clip, Subject
 from db.session import reading
+from eavanet.planning import stages_planned
 from eavanet.standing import RunStanding, list_runs
 from labeling.emotions import EMOTIONS
 from workbench.performance import STAGE
 from workbench.researcher import notices, places
 from workbench.researcher.animation_view import show_animations, show_ticket
 from workbench.researcher.choosing import choose
+from workbench.researcher.training import SYSTEMS
 from workbench.session import Visitor, engine
 
 SOURCES = ("Record", "Upload", "A clip of the corpus")
@@ -27,7 +29,7 @@ def page(who: Visitor) -> None:
     if not runs:
         notices.nothing_here(
             "No model can speak yet.",
-            "Train EavaNet on a label release first; after its first epoch it can already be tried here.",
+            "Train a system on a label release first; after its first epochs it can already be tried here.",
             places.TRAIN, "Train a model",
         )  # fmt: skip
         return
@@ -60,11 +62,20 @@ class _Choice:
     @property
     def words(self) -> str:
         """The run's name and how it stands."""
-        return f"{self.name} ({self.run.status}, {self.run.epoch} of {self.run.row.epochs} epochs)"
+        title = SYSTEMS[self.run.row.system]
+        if _published(self.run):
+            return f"{self.name} ({title}, published)"
+        return f"{self.name} ({title}, {self.run.status}, {self.run.epoch} of {self.run.row.epochs} epochs)"
 
 
 def _usable(run: RunStanding) -> bool:
-    return run.row.system == "eavanet" and (run.folder / "run.json").is_file()
+    if not (run.folder / "run.json").is_file():
+        return False
+    return _published(run) or run.epoch > sum(stages_planned(run.row.settings["training"])[:-1])
+
+
+def _published(run: RunStanding) -> bool:
+    return "published" in run.row.manifest
 
 
 def _speech(run: RunStanding) -> tuple[Path | None, str]:
@@ -104,8 +115,7 @@ def _corpus_clip(run: RunStanding) -> tuple[Path | None, str]:
 
 
 def _wishes(run: RunStanding) -> dict:
-    """Speaker, face, emotion and intensity."""
-    manifest = run.row.manifest
+    """Speaker, face, and what the system can be told of the style."""
     known = list(run.row.settings["model"]["subjects"])
     with reading(engine()) as session:
         subjects = session.scalars(
@@ -118,7 +128,13 @@ def _wishes(run: RunStanding) -> dict:
     faces = [speaker, *(name for name in subjects if name != speaker)]
     face = right.selectbox("Face of", faces, key=f"face {run.row.id} {speaker}",
                            help="The template: any subject of the corpus")  # fmt: skip
-    trained = manifest.get("clips", {}).get("train", {})
+    manner = _emotion(run) if run.row.system == "eavanet" else _blend(run, speaker, known)
+    return {"subject": speaker, "face": face, "emotion": None, "intensity": 1.0, "other": None, "weight": 1.0} | manner
+
+
+def _emotion(run: RunStanding) -> dict:
+    """Emotion and intensity, of a system that shows emotions."""
+    trained = run.row.manifest.get("clips", {}).get("train", {})
     shown = [emotion for emotion in EMOTIONS if trained.get(emotion, 1)]
     emotion = st.segmented_control("Emotion", shown, default=shown[0], required=True, key=f"emotion {run.row.id}",
                                    format_func=str.capitalize)  # fmt: skip
@@ -132,7 +148,21 @@ def _wishes(run: RunStanding) -> dict:
         )  # fmt: skip
         if intensity > 1:
             st.caption(":orange-badge[:material/warning: exaggerated] Beyond what the paper evaluates.")
-    return {"subject": speaker, "face": face, "emotion": emotion, "intensity": float(intensity)}
+    return {"emotion": emotion, "intensity": float(intensity)}
+
+
+def _blend(run: RunStanding, speaker: str, known: list[str]) -> dict:
+    """A second speaker to take style from, of a system whose style is the speaker's."""
+    others = [name for name in known if name != speaker]
+    other = st.selectbox(
+        "Mixed with the style of", [None, *others], key=f"other {run.row.id} {speaker}",
+        format_func=lambda name: name or "nobody",
+        help=f"{SYSTEMS[run.row.system]} knows no emotions; its style is the speaker's, or one between two speakers'.",
+    )  # fmt: skip
+    if other is None:
+        return {}
+    weight = st.slider(f"Part of {speaker}'s own style", 0.0, 1.0, 0.5, 0.05, key="blend weight")
+    return {"other": other, "weight": float(weight)}
 
 
 def _ask(request: dict) -> None:

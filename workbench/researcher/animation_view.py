@@ -81,10 +81,19 @@ def show_animations(who: Visitor) -> None:
 def words(animation: Animation) -> str:
     """An animation in one line."""
     about = animation.about
-    intensity = "" if about["emotion"] == "neutral" or about["intensity"] == 1 else f" {about['intensity']:g}"
     face = "" if about["face"] == about["subject"] else f" on {about['face']}"
     when = about["created_at"][5:16].replace("T", " ")
-    return f"{about['emotion']}{intensity}, {about['subject']}{face} · {about['name'][:24]} · {about['run']} · {when}"
+    return f"{style_words(about)}{face} · {about['name'][:24]} · {about['run']} · {when}"
+
+
+def style_words(about: dict) -> str:
+    """In which style: "happy 0.3, F1"; "F1"; "0.5 F1 + 0.5 F3"."""
+    if about.get("other"):
+        return f"{about['weight']:g} {about['subject']} + {1 - about['weight']:g} {about['other']}"
+    if about["emotion"] is None:
+        return about["subject"]
+    intensity = "" if about["emotion"] == "neutral" or about["intensity"] == 1 else f" {about['intensity']:g}"
+    return f"{about['emotion']}{intensity}, {about['subject']}"
 
 
 def _to_compare(animation: Animation, listed: list[Animation]) -> list[str]:
@@ -111,7 +120,7 @@ def _show(animation: Animation, other: Animation | None, who: Visitor, autoplay:
 
 
 def _label(animation: Animation) -> str:
-    return f"{animation.about['emotion']} {animation.about['intensity']:g}"
+    return f"{animation.about['run']}: {style_words(animation.about)}"
 
 
 def _source(animation: Animation, corpus: Corpus, who: Visitor) -> PlayerSource:
@@ -132,7 +141,7 @@ def _marks(animation: Animation) -> None:
     exaggerated = " :orange-badge[:material/warning: exaggerated]" if about["exaggerated"] else ""
     st.markdown(
         f"{badges}{exaggerated} {about['audio_s']:.1f} s of speech, {about['frames']} frames, spoken as "
-        f"{about['subject']}; run {about['run']}, epoch {about['epoch']}."
+        f"{style_words(about)}; run {about['run']}, epoch {about['epoch']}."
     )
 
 
@@ -176,7 +185,8 @@ def _export(animation: Animation, kind: str) -> None:
 def _file_name(animation: Animation, ending: str) -> str:
     about = animation.about
     stem = "".join(letter if letter.isalnum() else "-" for letter in about["name"].rpartition(".")[0] or about["name"])
-    return f"{stem[:40]}-{about['emotion']}-{about['intensity']:g}-{about['subject']}.{ending}"
+    style = "".join(letter if letter.isalnum() or letter in ".+" else "-" for letter in style_words(about))
+    return f"{stem[:40]}-{style}.{ending}"
 
 
 def _put_away_list() -> None:

@@ -9,11 +9,18 @@ import plotly.graph_objects as go
 COLOURS = {"training": "#9aa3b5", "validation": "#4c6fd6", "the template's": "#d55e00"}
 RUN_COLOURS = ("#4c6fd6", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b0a400", "#7a7f8c")
 
-# Title -> curves (name -> key of the metrics), the unit, and whether the axis begins at zero.
+# Title -> curves (name -> key of the metrics), the unit, and whether the axis begins at zero. A figure that has nothing
+# to show is left out: each system has its own losses.
 CURVES: dict[str, tuple[dict[str, str], str, bool]] = {
-    "Loss": ({"training": "train/total", "validation": "validation/total"}, "Eq. (7)", False),
+    "Loss": ({"training": "train/total", "validation": "validation/total"}, "the sum that is minimised", False),
     "Loss of vertices": ({"training": "train/vertex", "validation": "validation/vertex"}, "Eq. (6)", False),
     "Loss of emotion": ({"training": "train/emotion", "validation": "validation/emotion"}, "cross-entropy", False),
+    "Loss of motion": (
+        {"training": "train/motion", "validation": "validation/motion"}, "mean squared error, taught", False,
+    ),
+    "Loss of codes": (
+        {"training": "train/codes", "validation": "validation/codes"}, "mean squared error of code vectors", False,
+    ),
     "Lip vertex error": (
         {"validation": "validation/lip_vertex_error", "the template's": "validation/lip_vertex_error_of_template"},
         "corpus units squared", False,
@@ -21,16 +28,27 @@ CURVES: dict[str, tuple[dict[str, str], str, bool]] = {
     "Emotions recognised": ({"validation": "validation/emotion_accuracy"}, "share of clips", True),
     "Learning rate": ({"training": "learning_rate"}, "", True),
 }  # fmt: skip
+# Of a stage in which motion is learned as codes, before speech is.
+CODE_CURVES: dict[str, tuple[dict[str, str], str, bool]] = {
+    "Rebuilt from codes": (
+        {"training": "train/reconstruction", "validation": "validation/reconstruction"}, "mean absolute error", False,
+    ),
+    "Loss of the codebook": (
+        {"training": "train/codebook", "validation": "validation/codebook"}, "squared distance", False,
+    ),
+    "Codes in use": ({"validation": "validation/perplexity"}, "perplexity", True),
+}  # fmt: skip
 MACHINE_CURVES: dict[str, tuple[dict[str, str], str, bool]] = {
     "Time per epoch": ({"training": "seconds", "validation": "epoch_seconds"}, "seconds", True),
     "Waiting for data": ({"training": "waiting_for_data"}, "share of the time", True),
     "Memory": ({"training": "memory_mb"}, "MB, the most so far", True),
 }
+_ALL = CURVES | CODE_CURVES | MACHINE_CURVES
 
 
 def heading(title: str) -> str:
     """A figure's title with its unit, which then needs no room beside the axis."""
-    unit = (CURVES | MACHINE_CURVES)[title][1]
+    unit = _ALL[title][1]
     return f"**{title}**" + (f" :gray[{unit}]" if unit else "")
 
 
@@ -40,15 +58,9 @@ def curve(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], li
     return [epoch for epoch, _ in found], [value for _, value in found]
 
 
-def best_epoch(metrics: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The entry with the lowest validation loss (of training, where there is no validation); None without epochs."""
-    judged = [entry for entry in metrics if "validation/total" in entry or "train/total" in entry]
-    return min(judged, key=lambda entry: entry.get("validation/total", entry.get("train/total"))) if judged else None
-
-
 def run_figure(title: str, metrics: Sequence[Mapping[str, Any]], best: int | None = None) -> go.Figure | None:
-    """One of CURVES or MACHINE_CURVES of a run, with a line at its best epoch; None if nothing of it was measured."""
-    curves, _, from_zero = (CURVES | MACHINE_CURVES)[title]
+    """One of the curves above of a run, with a line at its best epoch; None if nothing of it was measured."""
+    curves, _, from_zero = _ALL[title]
     names = {"training": "training part", "validation": "whole epoch"} if title == "Time per epoch" else {}
     figure = _figure(from_zero)
     for name, key in curves.items():

@@ -8,6 +8,7 @@ from sqlalchemy.orm import joinedload
 
 from db.models import Clip
 from db.session import reading
+from eavanet.planning import stages_planned
 from eavanet.samples import sample_path, sampled_clip, sampled_epochs
 from eavanet.standing import RunStanding
 from workbench import media
@@ -46,9 +47,12 @@ def _sample(run: RunStanding, who: Visitor) -> None:
     player(
         source, key=f"sample {run.row.id}", compare=truth, labels=(f"after epoch {epoch}", "truth"), height=420,
     )  # fmt: skip
+    codes = sum(stages_planned(run.row.settings["training"])[:-1])
+    style = f"; the style is taken from {about['style']}" if "style" in about else ""
+    made = "rebuilt from its codes: no speech is heard yet" if epoch <= codes else "the sound is the clip's own"
     st.caption(
-        f"{about['clip']} of the validation set, {about['emotion']}; the style is taken from {about['style']}, the "
-        "sound is the clip's own. Kept whenever the validation loss improved; early epochs more closely than late ones."
+        f"{about['clip']} of the validation set, {about['emotion']}{style}; {made}. Kept whenever the validation loss "
+        "improved; early epochs more closely than late ones."
     )
 
 

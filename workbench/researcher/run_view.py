@@ -2,19 +2,21 @@
 
 import shlex
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from db.models import Job
 from db.session import reading, writing
 from eavanet import planning, records
-from eavanet.standing import RunStanding, find_run, metrics_of
+from eavanet.standing import RunStanding, best_epoch, find_run, metrics_of, newest_stage, stages_of
 from workbench import jobs
 from workbench.researcher import charts, notices
 from workbench.researcher.downloads import downloads
-from workbench.researcher.run_charts import CURVES, MACHINE_CURVES, best_epoch, heading, run_figure
+from workbench.researcher.run_charts import CODE_CURVES, CURVES, MACHINE_CURVES, heading, run_figure
 from workbench.researcher.run_sample import show_sample
 from workbench.researcher.training import duration
 from workbench.session import Visitor, engine
@@ -132,10 +134,12 @@ def _sentence(text: str) -> str:
 
 
 def _left(run: RunStanding, metrics: list[dict[str, Any]]) -> str:
-    seconds = [entry.get("epoch_seconds", entry.get("seconds")) for entry in metrics[-5:]]
+    seconds = [entry.get("epoch_seconds", entry.get("seconds")) for entry in newest_stage(metrics)[-5:]]
     if not seconds or None in seconds:
         return "the first epoch tells how long it takes"
-    return f"about {duration(sum(seconds) / len(seconds) * (run.row.epochs - run.epoch))} left"
+    codes = sum(planning.stages_planned(run.row.settings["training"])[:-1])
+    to, then = (codes, ", then it learns to speak") if run.epoch < codes else (run.row.epochs, "")
+    return f"about {duration(sum(seconds) / len(seconds) * (to - run.epoch))} left{then}"
 
 
 def _numbers(run: RunStanding, metrics: list[dict[str, Any]]) -> None:
@@ -154,11 +158,7 @@ def _numbers(run: RunStanding, metrics: list[dict[str, Any]]) -> None:
         "Lips, of the template's error", f"{lips / still:.1%}" if lips is not None and still else "not measured",
         help="Lip vertex error on the validation clips at the best epoch, as a share of the motionless template's",
     )
-    right = best.get("validation/emotion_accuracy")
-    columns[3].metric(
-        "Emotions recognised", f"{right:.0%}" if right is not None else "not measured",
-        help="Validation clips whose emotion the classifier reads from the embedding of their style clip",
-    )  # fmt: skip
+    _own_number(best, columns[3])
     columns[4].metric("Per epoch", duration(last.get("epoch_seconds", last.get("seconds", 0.0))))
     st.caption(
         f":material/memory: {run.row.manifest.get('environment', {}).get('device', 'unknown device')} · at most "
@@ -167,25 +167,47 @@ def _numbers(run: RunStanding, metrics: list[dict[str, Any]]) -> None:
     )
 
 
+def _own_number(best: Mapping[str, Any], column: DeltaGenerator) -> None:
+    """What only some systems have to show."""
+    right, used = best.get("validation/emotion_accuracy"), best.get("validation/perplexity")
+    if right is not None:
+        words = "Validation clips whose emotion the classifier reads from the embedding of their style clip"
+        column.metric("Emotions recognised", f"{right:.0%}", help=words)
+    elif used is not None:
+        words = "The codebook's perplexity: so many codes, used equally, would tell as much"
+        column.metric("Codes in use", f"{used:.0f}", help=words)
+
+
 def _curves(run: RunStanding) -> None:
     metrics = read_metrics(run)
     if not metrics:
         return
+    newest, earlier = newest_stage(metrics), stages_of(metrics)[:-1]
     best = (best_epoch(metrics) or {}).get("epoch")
-    _figures(run, list(CURVES), metrics, best)
+    codes = "train/reconstruction" in newest[-1]
+    if codes:
+        st.caption("Stage 1: motion is learned as codes. Speech comes after it.")
+    _figures(run, [*(CODE_CURVES if codes else ()), *CURVES], newest, best)
+    for stage in earlier:
+        with st.expander(f"Stage 1: motion as codes, epochs 1 to {stage[-1]['epoch']}", icon=":material/grid_view:"):
+            _figures(run, [*CODE_CURVES, "Lip vertex error"], stage, (best_epoch(stage) or {}).get("epoch"), "codes")
     with st.expander("Time, data and memory", icon=":material/speed:"):
         _figures(run, list(MACHINE_CURVES), metrics, None)
     st.caption("The dotted line is the best epoch, whose checkpoint is kept beside the last one.")
 
 
-def _figures(run: RunStanding, titles: list[str], metrics: list[dict[str, Any]], best: int | None) -> None:
+def _figures(
+    run: RunStanding, titles: list[str], metrics: Sequence[Mapping[str, Any]], best: int | None, stage: str = ""
+) -> None:
+    figures = {title: run_figure(title, metrics, best) for title in titles}
+    shown = [title for title, figure in figures.items() if figure is not None]
     columns = st.columns(3)
-    for number, title in enumerate(titles):
-        figure = run_figure(title, metrics, best)
-        if figure is not None:
-            with columns[number % 3]:
-                st.markdown(heading(title))
-                st.plotly_chart(figure, config=charts.config(f"{run.row.name}-{title}"), key=f"{title} {run.row.id}")
+    for number, title in enumerate(shown):
+        with columns[number % 3]:
+            st.markdown(heading(title))
+            st.plotly_chart(
+                figures[title], config=charts.config(f"{run.row.name}-{title}"), key=f"{title} {stage} {run.row.id}"
+            )
 
 
 # What can be done -----------------------------------------------------------------------------------------------------
@@ -208,6 +230,9 @@ def _cancel(job_id: int, who: Visitor) -> None:
 def _resume(run: RunStanding, who: Visitor) -> None:
     if not (run.folder / "run.json").exists():
         st.caption("No checkpoint was kept, so there is nothing to go on from.")
+        return
+    if "published" in run.row.manifest:
+        st.caption("A published model: it predicts and animates here, and was trained by its authors.")
         return
     done = run.epoch >= run.row.epochs
     further = run.epoch + max(1, run.row.epochs // 2) if done else run.row.epochs

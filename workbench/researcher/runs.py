@@ -6,11 +6,10 @@ import streamlit as st
 from db.models import Job, now
 from db.session import reading, writing
 from eavanet import records
-from eavanet.standing import RunStanding, list_runs
+from eavanet.standing import RunStanding, best_epoch, list_runs
 from workbench import jobs
 from workbench.researcher import notices, places
 from workbench.researcher.job_view import live_jobs
-from workbench.researcher.run_charts import best_epoch
 from workbench.researcher.run_compare import show_comparison
 from workbench.researcher.run_view import STATUS_WORDS, read_metrics, show_run
 from workbench.researcher.training import SYSTEMS, duration

@@ -126,15 +126,15 @@ def _wanted(options: dict, corpus: Corpus, split: LabelledSplit) -> tuple[Wanted
     columns = st.columns([2, 2, 3, 3])
     system = columns[0].selectbox("System", list(by_system), format_func=lambda s: SYSTEMS.get(s, s), key="system")
     names = by_system[system]
-    small = corpus.synthetic and "demo" in names
-    preset = columns[1].selectbox("Preset", names, names.index("demo") if small else 0, key=f"preset {system}")
+    small = [number for number, name in enumerate(names) if corpus.synthetic and name.endswith("demo")]
+    preset = columns[1].selectbox("Preset", names, small[0] if small else 0, key=f"preset {system}")
     free = _free_name(preset)
     name = columns[2].text_input("Name of the run", free, max_chars=64, key=f"run name {free}").strip()
     labels = {device["name"]: device["label"] for device in options["devices"]}
     device = columns[3].selectbox("Device", list(labels), format_func=labels.get, key="device")
     st.caption(options["presets"][preset]["about"])
     try:
-        training, model = settings_form(options, preset)
+        training, model = settings_form({**options, **options["systems"][system]}, preset)
         _check_name(name)
     except ValueError as error:
         notices.refusal(error)
@@ -172,7 +172,7 @@ def _what_runs(
         training=training,
     )  # fmt: skip
     _numbers(split, training, measured, pace)
-    stops = _warnings(options, split, training)
+    stops = _warnings(options, split, training, wanted.system)
     st.code(f"python -m {shlex.join(command)}", language="bash", wrap_lines=True)
     with st.container(horizontal=True):
         if st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=stops):
@@ -213,7 +213,9 @@ def _numbers(split: LabelledSplit, training: dict[str, Any], measured: dict | No
     steps = -(-clips // training["batch_size"])
     columns = st.columns(4)
     columns[0].metric("Training clips", f"{clips:,}", help=f"of {', '.join(split.subjects)}")
-    columns[1].metric("Steps", f"{steps * epochs:,}", help=f"{epochs} epochs of {steps} steps")
+    stages = planning.stages_planned(training)
+    apart = f", {' and then '.join(map(str, stages))} of its stages" if len(stages) > 1 else ""
+    columns[1].metric("Steps", f"{steps * epochs:,}", help=f"{epochs} epochs of {steps} steps{apart}")
     columns[2].metric("Parameters", f"{measured['parameters'] / 1e6:.1f} M" if measured else "not measured")
     if measured:
         columns[3].metric("Should take", duration(measured["seconds_in_all"]))
@@ -222,11 +224,11 @@ def _numbers(split: LabelledSplit, training: dict[str, Any], measured: dict | No
             f"{measured['memory_mb']:,.0f} MB, {measured['trained_parameters']:,} parameters are trained."
         )
     elif pace:
-        columns[3].metric("Should take", duration(pace.seconds(clips, epochs)))
+        columns[3].metric("Should take", duration(pace.seconds(clips, stages)))
         unlike = "" if pace.alike else ", which had another batch size or precision"
         st.caption(
-            f"Reckoned from the run {pace.run}{unlike}: {pace.seconds_per_clip:.3g} s per clip and epoch on this "
-            "device."
+            f"Reckoned from the run {pace.run}{unlike}: {pace.seconds(1, stages) / epochs:.3g} s per clip and epoch on "
+            "this device."
         )
     else:
         columns[3].metric("Should take", "not measured")
@@ -244,11 +246,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours / 24:.1f} days"
 
 
-def _warnings(options: dict, split: LabelledSplit, training: dict[str, Any]) -> bool:
+def _warnings(options: dict, split: LabelledSplit, training: dict[str, Any], system: str) -> bool:
     """Say what is amiss; returns whether it cannot start."""
     encoder = training["encoder"]
     place = planning.encoder_place(encoder, options["random_encoders"])
-    lines = training_warnings(split, EMOTIONS)
+    lines = training_warnings(split, EMOTIONS if options["systems"][system]["emotional"] else ())
     if len(split.subjects) == 1:
         lines.insert(0, f"all training clips are of {split.subjects[0]}: style and speaker cannot be told apart")
     if place == "random":
