@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from eavanet.audio import SAMPLE_RATE
 from eavanet.checkpoint import Checkpoint
 from eavanet.model import EavaNet, interpolated_style
+from eavanet.planning import stages_planned
 from eavanet.systems import system_of
 
 WINDOW_S = 20.0
@@ -72,6 +73,16 @@ def style_of(model: EavaNet, emotion: str, intensity: float) -> Tensor:
     if neutral is None or torch.isnan(neutral).any():
         raise ValueError(f"intensity {intensity}: needs neutral to blend with, which the model was not trained on")
     return interpolated_style(wanted, neutral, intensity)  # Eq. (8)
+
+
+def check_speaks(checkpoint: Checkpoint) -> None:
+    """Raises ValueError for a checkpoint from before the stage of the training in which its system learns to speak."""
+    silent, epoch = sum(stages_planned(checkpoint.training)[:-1]), checkpoint.manifest["epoch"]
+    if epoch <= silent and "published" not in checkpoint.manifest:
+        raise ValueError(
+            f"run {checkpoint.manifest['run']} cannot speak yet: after {epoch} epochs {checkpoint.system.title} has "
+            f"learned codes of motion; speech comes after the first {silent}"
+        )
 
 
 def speaker_index(model: nn.Module, subject: str) -> int:
@@ -184,4 +195,3 @@ def windows(total: int, frames_per_second: float, window_s: float = WINDOW_S) ->
     step = max(1, length - min(round(OVERLAP_S * frames_per_second), length // 2))
     starts = range(0, max(1, total - length + step), step)
     return [(start, min(total, start + length)) for start in starts]
-

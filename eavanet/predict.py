@@ -29,7 +29,7 @@ from db.session import DatabaseUnusable, open_database, reading, writing
 from eavanet.checkpoint import Checkpoint, check_topology, load_checkpoint
 from eavanet.data import LabelledClip, LabelledSplit, load_split
 from eavanet.distributed import chosen_device
-from eavanet.generate import Manner, latent_motion, speaker_index, style_for, vertices
+from eavanet.generate import Manner, check_speaks, latent_motion, speaker_index, style_for, vertices
 from eavanet.progress import Progress
 from eavanet.run import find_checkpoint
 
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _predict(given: argparse.Namespace) -> dict:
     checkpoint = load_checkpoint(find_checkpoint(given.checkpoint), chosen_device(given.device))
+    check_speaks(checkpoint)
     split = _open_split(given, checkpoint)
     check_topology(checkpoint, split.corpus.n_vertices, f"corpus {split.corpus.name}")
     if split.corpus.frames_per_second != checkpoint.model.config.frames_per_second:

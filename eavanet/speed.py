@@ -90,8 +90,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=4.0, help="of audio")
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--warm-up", type=int, default=10)
-    parser.add_argument("--faithful-runs", type=int, default=FAITHFUL_RUNS, help="of the decoders that compute every "
-                        f"frame anew, which take up to a minute each; 0 for none (default: {FAITHFUL_RUNS})")
+    parser.add_argument(
+        "--faithful-runs",
+        type=int,
+        default=FAITHFUL_RUNS,
+        help="of the decoders that compute every "
+        f"frame anew, which take up to a minute each; 0 for none (default: {FAITHFUL_RUNS})",
+    )
     parser.add_argument("--batch-size", type=int, default=1, help="clips at once, for EavaNet; Table IV has 1")
     parser.add_argument("--device", help="cpu, cuda or cuda:<number> (default: a GPU if there is one)")
     parser.add_argument("--threads", type=int, help="processor threads for torch")
