@@ -25,6 +25,7 @@ from db.corpus.digest import sha256_of
 from db.corpus.naming import parse_clip_name, subject_name
 from db.corpus.npy import read_vertices
 from db.models import Clip, Corpus, Split, SplitMember, Subject
+from db.playback import encode_playback
 from db.progress import Progress
 from db.result_models import Prediction, PredictionSet
 
@@ -118,8 +119,9 @@ def refuse_other_source(session: Session, name: str, source: dict, replace: bool
 
 
 def list_sets(session: Session, corpus_id: int | None = None) -> list[PredictionSet]:
-    """The recorded sets, oldest first."""
+    """The recorded sets, oldest first, with corpus and run ready to be read after the session is closed."""
     query = select(PredictionSet).order_by(PredictionSet.id)
+    query = query.options(joinedload(PredictionSet.corpus), joinedload(PredictionSet.run))
     return list(session.scalars(query if corpus_id is None else query.where(PredictionSet.corpus_id == corpus_id)))
 
 
@@ -156,6 +158,26 @@ def load_prediction(prediction: Prediction) -> np.ndarray:
     if len(vertices) < prediction.first_frame + clip.n_frames:
         raise ValueError(f"{path}: {_shortfall(clip, len(vertices), prediction.first_frame)}")
     return vertices[prediction.first_frame : prediction.first_frame + clip.n_frames]
+
+
+def prediction_playback(session: Session, prediction_id: int) -> Path | None:
+    """The prediction packed for the player, made when it is first asked for; None if it cannot be read any more.
+
+    The files lie in <data root>/predictions/.playback and can be removed at any time.
+    """
+    prediction = session.get(Prediction, prediction_id)
+    if prediction is None:
+        return None
+    path = store.data_root() / "predictions" / ".playback" / f"{prediction.sha256}-{prediction.first_frame}.bin"
+    if not path.exists():
+        try:
+            motion = load_prediction(prediction)
+        except (MissingFile, ValueError, OSError):
+            return None
+        packed = encode_playback(motion, prediction.clip.corpus.frames_per_second)
+        with store.atomic_write(path) as partial:
+            partial.write_bytes(packed)
+    return path
 
 
 def changed_files(session: Session, row: PredictionSet) -> list[str]:

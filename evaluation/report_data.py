@@ -160,7 +160,7 @@ def _part(
         if one.part is None and not names <= {prediction.clip.name for prediction in one.predictions}:
             continue  # made elsewhere, and not for this part
         table = scores_of(session, one, workers=workers, progress=progress)
-        table = table[table["clip"].isin(names)]
+        table = own_conditions(table[table["clip"].isin(names)], key)
         left_out = sorted(names - set(table["clip"]))
         if left_out:
             notes.append(f"{one.system} ({one.name}) has no prediction of {', '.join(left_out[:5])} and is left out")
@@ -170,6 +170,20 @@ def _part(
     references = _references(session, clips, split) if systems else []
     ordered = sorted(systems.values(), key=lambda one: (one.system == OURS, one.system))
     return Part(key, title, clips, [*references, *ordered], why, tuple(notes))
+
+
+def own_conditions(table: pd.DataFrame, part: str) -> pd.DataFrame:
+    """The rows that count on a part: on BIWI-A, whose subjects were trained on, each clip under its own subject.
+
+    A table in which a clip lacks that row, such as of a system that is not conditioned, is left as it is.
+    """
+    if part != "biwi-a":
+        return table
+    own = table[table["condition"] == table["subject"]]
+    if set(own["clip"]) != set(table["clip"]):
+        return table
+    own.attrs = table.attrs
+    return own
 
 
 def _references(session: Session, clips: list[Clip], split: Split) -> list[Scored]:

@@ -19,6 +19,7 @@ _LATEX = {
     ">": r"\textgreater{}", "\N{SUPERSCRIPT MINUS}": r"$^{-}$", "\N{SUPERSCRIPT FOUR}": r"$^{4}$",
     "\N{SUPERSCRIPT FIVE}": r"$^{5}$",
 }  # fmt: skip
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
 
 
@@ -88,13 +89,9 @@ def as_csv(table: Table, marks: str = "") -> str:
 
 def _safe(value: object) -> object:
     """A text that a spreadsheet would run gets an apostrophe before it; numbers stay numbers."""
-    if not isinstance(value, str) or not value.startswith(_FORMULA):
+    if not isinstance(value, str) or not value.startswith(_FORMULA) or _NUMBER.fullmatch(value):
         return value
-    try:
-        float(value)
-    except ValueError:
-        return f"'{value}"
-    return value
+    return f"'{value}"
 
 
 def as_html(table: Table) -> str:

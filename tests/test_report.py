@@ -4,6 +4,7 @@ import csv
 import filecmp
 import io
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -166,6 +167,19 @@ def test_the_latex_compiles(world, tmp_path):
     assert (tmp_path / "out" / "main.pdf").stat().st_size > 10_000
 
 
+def test_on_biwi_a_each_clip_counts_under_its_own_subject_as_condition(world, tmp_path):
+    folder = tmp_path / "conditioned"
+    folder.mkdir()
+    with writing(world) as session:
+        for clip in session.scalars(select(Clip).where(Clip.name.in_(["F1_e06", "F3_e06"]))):
+            for condition in ("F1", "F3"):
+                off = np.float32([0.1 if clip.name.startswith(condition) else 0.5, 0, 0])
+                np.save(folder / f"{clip.name}_condition_{condition}.npy", np.array(load_vertices(clip)) + off)
+        import_folder(session, folder, session.scalar(select(Corpus)), system="CodeTalker", name="conditioned")
+    row = cells_of(report(tmp_path / "out"), "II")["CodeTalker"]
+    assert row[0]["value"] == pytest.approx(0.01, rel=1e-5) and row[0]["n"] == 2
+
+
 # Tables as files
 
 
@@ -178,7 +192,7 @@ def test_csv_gives_back_what_was_in_the_table_and_runs_nothing(text):
     rows = list(csv.DictReader(io.StringIO(as_csv(a_table(text)))))
     name = rows[0]["row"]
     assert name == text or name == f"'{text}"
-    assert not name.startswith(("=", "+", "@", "-")) or name.lstrip("+-").replace(".", "").isdigit()
+    assert not name.startswith(("=", "+", "@", "-")) or re.fullmatch(r"[+-][0-9.e+-]+", name)
     assert float(rows[0]["value"]) == 1.5 and rows[1]["missing"] == "no step yet"
 
 

@@ -31,7 +31,7 @@ PACKAGES = ("db", "labeling", "eavanet", "evaluation")  # whose commands a job m
 GRACE_S = 10.0  # from the request to stop until a command is killed
 START_S = 60  # a job without a process after so long never got one
 _TAIL_BYTES = 64 * 1024
-_MODULE = re.compile(rf"({'|'.join(PACKAGES)})(\.[a-z_0-9]+)*")
+_MODULE = re.compile(rf"({'|'.join(PACKAGES)})(\.[a-z_0-9]+)*|workbench\.pipeline")
 
 # Children of this process, kept so that they are reaped when they end.
 _children: dict[int, subprocess.Popen] = {}

@@ -21,7 +21,8 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from db import access, animations, store
 from db.animations import Animation
 from db.models import Clip, Corpus
-from db.result_models import TrainingRun
+from db.predictions import prediction_playback
+from db.result_models import Prediction, TrainingRun
 from db.session import reading
 from eavanet.samples import sample_path
 from workbench.player import PlayerSource
@@ -34,6 +35,7 @@ CONTENT_TYPES = {
     "audio": "audio/wav",
     "video": "video/mp4",
     "sample": "application/gzip",  # of a training run
+    "prediction": "application/gzip",
     "animation": "application/gzip",
     "speech": "audio/wav",  # of an animation
 }
@@ -108,6 +110,18 @@ def sample_source(run: TrainingRun, epoch: int, clip: Clip, viewer: str) -> Play
     )
 
 
+def prediction_source(prediction: Prediction, viewer: str) -> PlayerSource:
+    """What a system predicted for a clip, with the clip's own sound."""
+    clip = prediction.clip
+    return replace(
+        clip_source(clip, viewer),
+        id=f"prediction-{prediction.id}-{prediction.sha256[:12]}",
+        playback_url=media_url("prediction", prediction.id, viewer),
+        topology_url=media_url("topology", clip.corpus_id, viewer),
+        video_url=None,
+    )
+
+
 def animation_source(animation: Animation, corpus: Corpus, viewer: str) -> PlayerSource:
     """What the player needs to show an animation, whose faces have the triangles of `corpus`."""
     return PlayerSource(
@@ -125,13 +139,15 @@ def _file_for(kind: str, row_id: int | str, viewer: str, number: int) -> Path | 
     with reading(engine()) as session:
         if not access.may_view(session, viewer):
             return None
-        if kind in ("animation", "speech", "sample") and not viewer.startswith("researcher:"):
+        if kind in ("animation", "speech", "sample", "prediction") and not viewer.startswith("researcher:"):
             return None
         if kind in ("animation", "speech"):
             return animations.file_of(str(row_id), "playback" if kind == "animation" else "speech")
         if kind == "topology":
             corpus = session.get(Corpus, row_id)
             return store.corpus_folder(corpus.name) / "topology.bin" if corpus else None
+        if kind == "prediction":
+            return prediction_playback(session, int(row_id))
         if kind == "sample":
             run = session.get(TrainingRun, row_id)
             return sample_path(store.stored_path(run.folder), number) if run else None

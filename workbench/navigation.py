@@ -51,6 +51,7 @@ RESEARCHER_PAGES = {
     "Corpus": [(places.CLIPS, "corpus"), (places.IMPORT, "imports")],
     "Labelling": [(places.RATERS, "raters"), (places.PROGRESS, "labelling"), (places.RELEASES, "releases")],
     "Models": [(places.TRAIN, "training"), (places.RUNS, "runs"), (places.ANIMATE, "animate")],
+    "Results": [(places.EVALUATE, "evaluate")],
     "Workbench": [(places.SETTINGS, "settings")],
 }
 

@@ -76,11 +76,15 @@ def player(
     on_event: Callable[[dict[str, Any]], None] | None = None,
     compare: PlayerSource | None = None,
     labels: tuple[str, str] | None = None,
+    heat: float | None = None,
     height: int | None = None,
     keyboard: bool = True,
     events: Collection[str] = ("ended", "error"),
 ) -> dict[str, Any] | None:
     """Show `source`, and `compare` beside it if given: one clock, one camera, and the sound of `source`.
+
+    heat: colours the face of `compare` by how far each vertex is from where it is in `source`; the distance, in corpus
+    units, at which the colours end.
 
     `upcoming` is fetched while the present clip plays, so that the next clip shows at once. `on_event` is called
     before the page runs again, with a dict: `id`, `type` (one of `EVENTS`; only those in `events` are sent, since
@@ -108,6 +112,7 @@ def player(
         "upcoming": asdict(upcoming) if upcoming else None,
         "compare": asdict(compare) if compare else None,
         "labels": list(labels) if labels else None,
+        "heat": heat,
         "autoplay": autoplay,
         "texts": {**default_texts(), **(texts or {})},
         "height": height,

@@ -24,6 +24,7 @@ RELEASES = Place("releases", "Label releases", ":material/new_releases:")
 TRAIN = Place("train", "Train", ":material/model_training:")
 RUNS = Place("runs", "Runs", ":material/monitoring:")
 ANIMATE = Place("animate", "Animate", ":material/face:")
+EVALUATE = Place("evaluate", "Evaluate", ":material/bar_chart:")
 SETTINGS = Place("settings", "Settings", ":material/settings:")
 
 

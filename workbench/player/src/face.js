@@ -17,8 +17,8 @@ import { Hollows, openings } from "./openings.js";
 const HOLLOW = "#33221e"; // behind the eyes and the mouth
 
 export class Face {
-  /** @param {import("./store.js").Mesh} mesh */
-  constructor({ motion, topology }) {
+  /** @param {import("./store.js").Mesh} mesh @param {boolean} heated whether colours will be given, frame by frame */
+  constructor({ motion, topology }, heated = false) {
     this.motion = motion;
     this.faces = alongCurve(topology.faces, motion.order);
     this.positions = new Float32Array(3 * motion.vertices);
@@ -33,8 +33,8 @@ export class Face {
       this.geometry.setAttribute(name, new BufferAttribute(array, 3).setUsage(DynamicDrawUsage));
     }
     const coloured = topology.colours !== null && topology.colours.length >= this.positions.length;
-    if (coloured) this.geometry.setAttribute("color", linearColours(topology.colours, motion.order));
-    this.material = skin(motion.vertices, coloured);
+    if (coloured && !heated) this.geometry.setAttribute("color", linearColours(topology.colours, motion.order));
+    this.material = skin(motion.vertices, coloured || heated);
     this.object = new Mesh(this.geometry, this.material);
     this.object.frustumCulled = false; // it moves, and is always in view
     motion.read(0, this.positions);

@@ -83,11 +83,11 @@ export class VideoPicture {
 
 /**
  * @param {() => import("./stage.js").Stage} openStage called while the clips are on their way; may throw PlayerError
- * @param {import("./store.js").Source[]} sources @param {(i: number) => import("./store.js").Progress} progress
- * @param {() => boolean} stale whether nobody wants it any more
+ * @param {import("./store.js").Source[]} sources @param {number | null} heat see `Stage.setFaces`
+ * @param {(i: number) => import("./store.js").Progress} progress @param {() => boolean} stale whether nobody wants it any more
  * @returns {Promise<MeshPicture | null>} null if stale
  */
-export async function openMesh(openStage, sources, progress, stale) {
+export async function openMesh(openStage, sources, heat, progress, stale) {
   const loading = Promise.all(sources.map((source, i) => loadMesh(source, progress(i))));
   loading.catch(() => {}); // reported below; this only says that somebody will look
   const stage = openStage();
@@ -98,7 +98,7 @@ export async function openMesh(openStage, sources, progress, stale) {
   const element = sound && new Audio();
   const filled = sound && fillElement(element, sound, "sound");
   filled?.catch(() => {}); // reported below
-  stage.setFaces(meshes); // the browser decodes the sound meanwhile
+  stage.setFaces(meshes, heat); // the browser decodes the sound meanwhile
   stage.draw();
   await filled;
   const clock = sound ? new MediaClock(element, pictureDuration) : new SilentClock(pictureDuration);

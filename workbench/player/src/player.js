@@ -18,6 +18,7 @@ const CLICK_PX = 4; // a pointer that moved less was a click, not a turn of the 
  * @property {import("./store.js").Source | null} [compare] shown to the right, silent, in step with `source`
  * @property {import("./store.js").Source | null} [upcoming] fetched once `source` is ready
  * @property {[string, string] | null} [labels] above the two views
+ * @property {number | null} [heat] colours the right face by its distance from the left one, up to so many units
  * @property {boolean} [autoplay]
  * @property {Record<string, string>} texts
  * @property {number | null} [height] of the picture, in CSS pixels
@@ -55,7 +56,7 @@ export class Player {
 
   /** New data from the page. The same clip goes on as it is; another one is loaded. @param {PlayerData} data */
   update(data) {
-    const clips = (one) => JSON.stringify([one.source.id, one.compare?.id ?? null]);
+    const clips = (one) => JSON.stringify([one.source.id, one.compare?.id ?? null, one.heat ?? null]);
     const same = clips(data) === clips(this.data);
     const renewed = data.source.playback_url !== this.data.source.playback_url
       || data.source.video_url !== this.data.source.video_url;
@@ -116,7 +117,8 @@ export class Player {
 
   open(stale) {
     if (this.kind === "mesh" && this.available.mesh) {
-      return openMesh(() => this.stage ?? this.makeStage(), this.sources, this.progress(), stale);
+      const heat = this.data.heat ?? null;
+      return openMesh(() => this.stage ?? this.makeStage(), this.sources, heat, this.progress(), stale);
     }
     if (this.available.video) return openVideo(this.controls.videos, this.sources, this.progress(), stale);
     throw new PlayerError(this.available.mesh ? "webgl" : "missing");

@@ -15,6 +15,7 @@ import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 
 import { PlayerError } from "./errors.js";
 import { Face } from "./face.js";
+import { Heat } from "./heat.js";
 import { lamps, skin } from "./lighting.js";
 
 const FIELD_OF_VIEW = 24; // degrees; a long lens flatters, and shows depth as people know it from portraits
@@ -60,15 +61,21 @@ export class Stage {
     this.renderer.getContext().flush();
   }
 
-  /** @param {import("./store.js").Mesh[]} meshes one or two, shown from left to right */
-  setFaces(meshes) {
+  /**
+   * @param {import("./store.js").Mesh[]} meshes one or two, shown from left to right
+   * @param {number | null} heat colours the second by its distance from the first, up to so much
+   */
+  setFaces(meshes, heat = null) {
     this.clearFaces();
-    this.views = meshes.map((mesh) => {
-      const face = new Face(mesh);
+    this.views = meshes.map((mesh, i) => {
+      const face = new Face(mesh, heat !== null && i > 0);
       const scene = new Scene();
       scene.add(face.object, ...lamps());
       return { face, scene };
     });
+    const [first, second] = this.views;
+    this.heat = heat !== null && second ? new Heat(first.face, second.face, heat) : null;
+    this.heat?.update();
     this.resetView();
   }
 
@@ -89,7 +96,9 @@ export class Stage {
   /** Moves every face to the moment `time`, in seconds. */
   showTime(time) {
     const changed = this.views.map(({ face }) => face.show(Math.floor(time * face.motion.fps + 1e-6)));
-    this.stale ||= changed.includes(true);
+    if (!changed.includes(true)) return;
+    this.heat?.update();
+    this.stale = true;
   }
 
   /** Draws, unless the canvas shows all this already. */
