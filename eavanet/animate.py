@@ -27,7 +27,7 @@ from db.session import DatabaseUnusable, open_database, reading
 from eavanet.audio import SAMPLE_RATE
 from eavanet.checkpoint import Checkpoint, load_checkpoint
 from eavanet.distributed import chosen_device
-from eavanet.generate import Manner, latent_motion, speaker_index, style_for, vertices
+from eavanet.generate import Manner, check_speaks, latent_motion, speaker_index, style_for, vertices
 from eavanet.gltf import factored, write_glb
 from eavanet.recording import read_recording
 from eavanet.run import find_checkpoint
@@ -76,6 +76,7 @@ def _animate(given: argparse.Namespace) -> dict:
     began = time.perf_counter()
     samples = read_recording(given.audio)
     checkpoint = load_checkpoint(find_checkpoint(given.checkpoint), chosen_device(given.device))
+    check_speaks(checkpoint)
     model = checkpoint.model
     subject = given.subject or model.config.subjects[0]
     manner = Manner(given.emotion, given.intensity, given.blend, given.weight if given.blend else 1.0)

@@ -135,9 +135,15 @@ def _model_settings(config: type) -> list[dict[str, Any]]:
         if field.default_factory is not dataclasses.MISSING:
             default = dataclasses.asdict(field.default_factory())
         elif field.default is dataclasses.MISSING:
-            default = {}
+            default = _defaults(field.type)
         found.append({"name": field.name, "default": default, "help": told.get(field.name, "")})
     return found
+
+
+def _defaults(config: type) -> dict[str, Any]:
+    """What a config within a config has where nothing else is said; what follows from the data is left out."""
+    fields = dataclasses.fields(config)
+    return {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
 
 
 if __name__ == "__main__":

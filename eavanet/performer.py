@@ -33,7 +33,7 @@ from eavanet.animate import template_of, write_film, write_glb_file, write_npy
 from eavanet.audio import SAMPLE_RATE
 from eavanet.checkpoint import Checkpoint, load_checkpoint
 from eavanet.distributed import chosen_device
-from eavanet.generate import Heard, Manner, frames_of, hear, speak, speaker_index, style_for, windows
+from eavanet.generate import Heard, Manner, check_speaks, frames_of, hear, speak, speaker_index, style_for, windows
 from eavanet.recording import read_recording
 from eavanet.run import Run
 
@@ -119,7 +119,9 @@ class Performer:
         folder = Run(run).checkpoint() if checkpoint is None else Run(run).folder / Path(checkpoint).name
         if folder not in self._models:
             say(0.05, "loading the model")
-            self._models[folder] = load_checkpoint(folder, self.device)
+            loaded = load_checkpoint(folder, self.device)
+            check_speaks(loaded)
+            self._models[folder] = loaded
             self._forget()
         self._models.move_to_end(folder)
         return self._models[folder]

@@ -122,7 +122,7 @@ def find_checkpoint(named: str | None) -> Path:
         return Path(named)
     if (Path(named) / "run.json").exists():
         return Path(named) / json.loads((Path(named) / "run.json").read_text())["best"]
-    if Path(named).exists():
+    if Path(named).exists() and not (runs_folder() / named / "run.json").exists():
         raise UnusableCheckpoint(f"{named}: is neither a checkpoint nor the folder of a run")
     return Run(named).checkpoint()
 

@@ -157,7 +157,7 @@ def _divided(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def _training(arguments: list[str]) -> ResumableTraining:
     """Refuses here, not hours later in the queue, what the training would not understand."""
-    from eavanet.settings import read_settings
+    from eavanet.settings import chosen_preset, read_settings
     from eavanet.train_command import free_name, parser
 
     said = io.StringIO()
@@ -171,7 +171,7 @@ def _training(arguments: list[str]) -> ResumableTraining:
     if given.name is None:
         if given.resume:
             raise ValueError("--resume needs --name, the run to go on with")
-        given.name = free_name(given.preset or "paper")
+        given.name = free_name(chosen_preset(given))
         arguments = [*arguments, "--name", given.name]
     name = store.checked_name(given.name, "run")
     return ResumableTraining(name, arguments, str(store.data_root()), store.database_url())

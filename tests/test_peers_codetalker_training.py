@@ -35,7 +35,10 @@ TINY = [
     "--set", "model.codes.layers=1", "--set", "model.codes.heads=2", "--set", "model.codes.mlp_width=16",
     "--set", "model.codes.codes_per_frame=2", "--set", "model.codes.code_width=8", "--set", "model.codes.n_codes=8",
 ]  # fmt: skip
-QUICK = ["--code-learning-rate", "0.01", "--learning-rate", "0.003"]
+QUICK = [
+    "--code-learning-rate", "0.01", "--code-halve-every", "10", "--learning-rate", "0.003", "--halve-every", "3",
+    "--own-past", "0", "--code-weight", "1",
+]  # fmt: skip
 TIMINGS = {"seconds", "epoch_seconds", "waiting_for_data", "memory_mb"}
 
 
@@ -103,6 +106,24 @@ def test_validation_shows_the_motion_that_the_model_makes_on_its_own():
         heard = model.hear(batch.features, batch.n_frames)
         alone = model.speak_faithfully(heard, batch.n_frames, batch.speaker, heard.new_empty(1, 0))
     torch.testing.assert_close(shown, alone, atol=1e-4, rtol=1e-3)
+
+
+def test_its_own_frames_are_the_past_only_where_that_is_asked_for():
+    model, batch = new_model().eval(), new_batch((8, 5))
+    torch.nn.init.normal_(model.to_codes.weight)
+    settings = CodeTalkerTraining(own_past=2)
+    with torch.no_grad():
+        official, own = (SYSTEM.losses(model, batch, s, epoch=200) for s in (CodeTalkerTraining(), settings))
+        given = (batch.features, batch.n_frames, batch.speaker, batch.target)
+        never, ever = (model(*given, passes) for passes in (None, [2, 2]))
+    assert own.losses.motion.item() != official.losses.motion.item()
+    for made, losses in ((never, official.losses), (ever, own.losses)):
+        clips = [speech_losses(one, clip[None, :n]) for one, clip, n in zip(made, batch.target, (8, 5), strict=True)]
+        assert losses.total.item() == pytest.approx(np.mean([one.total.item() for one in clips]), rel=1e-5)
+    # A frame's past that is the model's own is what it said there before: so each pass is the one before, one on.
+    (first,), (second,) = (model(*(part[:1] for part in given), [passes]) for passes in (0, 1))
+    again = model(*(part[:1] for part in given[:3]), first.motion.detach())[0]
+    torch.testing.assert_close(second.motion, again.motion)
 
 
 # Stages -----------------------------------------------------------------------------------------------------------

@@ -110,6 +110,36 @@ def test_another_preset_brings_its_own_settings(world, monkeypatch, tmp_path):
     assert "hf download" in words(page)
 
 
+@pytest.mark.parametrize(
+    ("system", "own", "others", "command"),
+    [
+        ("faceformer", "Teacher forcing", "Emotion weight", "--epochs 7 --teacher-forcing --set model.heads=2"),
+        ("codetalker", "Code epochs", "Vertex loss", "--epochs 7 --code-epochs 3 --set model.heads=2"),
+    ],
+)
+def test_another_system_brings_its_presets_and_its_own_settings(world, system, own, others, command):
+    page = opened("training")
+    page.selectbox(key="system").set_value(system)
+    checked(page.run())
+    assert page.selectbox(key=f"preset {system}").options == [f"{system}-demo", f"{system}-paper"]
+    assert page.selectbox(key=f"preset {system}").value == f"{system}-demo"
+    assert "CodeTalker" in words(page) or "FaceFormer" in words(page)
+    labels = [widget.label for widget in [*page.number_input, *page.toggle, *page.selectbox]]
+    assert own in labels and others not in labels
+    field(page.number_input, "Epochs").set_value(7)
+    if system == "faceformer":
+        field(page.toggle, own).set_value(True)
+    else:
+        field(page.number_input, own).set_value(3)
+        assert {metric.label: metric for metric in page.metric}["Steps"].help.endswith("of its stages")
+    model = field(page.text_area, "The model's own settings (TOML)")
+    model.set_value(model.value.replace("[model]", "[model]\nheads = 2", 1))
+    said = command_of(checked(page.run()))
+    assert said.startswith(f"python -m eavanet.train --system {system} --preset {system}-demo --name {system}-demo-1 ")
+    assert said.endswith(command)
+    assert "no training clip is labelled" not in words(page)
+
+
 def test_settings_are_taken_from_a_file(world):
     page = opened("training", settings_taken=({"epochs": 9, "vertex_loss": "mse"}, {"lstm_units": 64}))
     assert field(page.number_input, "Epochs").value == 9

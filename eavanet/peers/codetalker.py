@@ -13,6 +13,7 @@ Two ways to the same motion (tests hold them together):
 Shapes: B clips, T frames, s audio states per frame, D = 1024 features. Motion is displacement from the template.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -129,31 +130,40 @@ class CodeTalker(nn.Module):
         self.autoencoder.train(mode and self.stage == 1)
         return self
 
-    def forward(self, features: Tensor, n_frames: Tensor, speaker: Tensor, motion: Tensor) -> list:
+    def forward(
+        self, features: Tensor, n_frames: Tensor, speaker: Tensor, motion: Tensor, passes: Sequence[int] | None = None
+    ) -> list:
         """The stage that learns on each clip of a batch: Rebuilt or Taught, (1, T, ...) with T the clip's own length.
 
         features: (B, s x T, C) frozen audio features; n_frames: (B,) on the CPU; speaker: (B,) condition subjects;
-        motion: (B, T, 3V), the truth. Clips go through one by one: stage 1 normalises over time and has no mask, so
-        padding would change them, and batch size 1 is how the original was trained.
+        motion: (B, T, 3V), the truth. passes: for each clip, how often the past that teaches stage 2 is replaced by
+        what the model makes of it; by default never, so that it is the truth. Clips go through one by one: stage 1
+        normalises over time and has no mask, so padding would change them, and the original was trained so.
         """
         clips = [clip[None, :length] for clip, length in zip(motion, n_frames.tolist(), strict=True)]
         if self.stage == 1:
             return [Rebuilt(*self.autoencoder(clip)) for clip in clips]
         states = self._states(features, n_frames)
         return [
-            self._teach(own[None, : clip.shape[1] * self.config.states_per_frame], one, clip)
-            for own, one, clip in zip(states, speaker[:, None], clips, strict=True)
+            self._teach(own[None, : clip.shape[1] * self.config.states_per_frame], one, clip, times)
+            for own, one, clip, times in zip(states, speaker[:, None], clips, passes or [0] * len(clips), strict=True)
         ]
 
-    def _teach(self, states: Tensor, speaker: Tensor, motion: Tensor) -> Taught:
-        """Each frame predicted from the true frames before it."""
-        before = F.pad(motion[:, :-1], (0, 0, 1, 0))  # the frame before the first is the template
-        inputs = self.from_vertices(before) + self.styles(speaker)[:, None]
-        predicted = self.code_vectors(inputs, self.audio_map(states))
+    def _teach(self, states: Tensor, speaker: Tensor, motion: Tensor, passes: int) -> Taught:
+        """Each frame predicted from the true frames before it, or from what the model made of them in `passes`."""
+        past = motion
         with torch.no_grad():
             wanted = self.autoencoder.encode(motion).vectors
-        quantised = self.autoencoder.codebook(predicted).vectors
-        return Taught(self.autoencoder.decode(quantised), predicted, wanted)
+            for _ in range(passes):
+                past, _ = self._follow(past, states, speaker)
+        return Taught(*self._follow(past, states, speaker), wanted)
+
+    def _follow(self, past: Tensor, states: Tensor, speaker: Tensor) -> tuple[Tensor, Tensor]:
+        """Motion (1, T, 3V) and code vectors, each frame from those of `past` before it."""
+        before = F.pad(past[:, :-1], (0, 0, 1, 0))  # the frame before the first is the template
+        inputs = self.from_vertices(before) + self.styles(speaker)[:, None]
+        predicted = self.code_vectors(inputs, self.audio_map(states))
+        return self.autoencoder.decode(self.autoencoder.codebook(predicted).vectors), predicted
 
     def hear(self, features: Tensor, n_frames: Tensor) -> Tensor:
         """(B, T, s x d_A): what depends on the speech alone, from frozen features (B, s x T, C)."""

@@ -40,9 +40,12 @@ class CodeTalkerTraining(TrainingSettings):
     learning_rate, halve_every: of stage 2, counted from its first epoch. code_learning_rate, code_halve_every: of
         stage 1 (for VOCASET it was halved every 20 epochs).
     codebook_weight: of the codebook's term in stage 1. code_weight: of the code vectors' error in stage 2.
+    own_past: not the official code's. It teaches stage 2 with the true frames as the past (0). A model that never met
+        its own frames drifts away from the truth, the sooner the fewer the training clips. Above 0, the model first
+        makes the past anew from itself, as many times as chance says for each clip, but no more than this.
     """
 
-    MINIMA = TrainingSettings.MINIMA | {"code_epochs": 0, "code_halve_every": 0}
+    MINIMA = TrainingSettings.MINIMA | {"code_epochs": 0, "code_halve_every": 0, "own_past": 0}
 
     epochs: int = 300
     halve_every: int = 0
@@ -52,6 +55,7 @@ class CodeTalkerTraining(TrainingSettings):
     code_halve_every: int = 0
     codebook_weight: float = 1.0
     code_weight: float = 1.0
+    own_past: int = 0
 
     def __post_init__(self):
         super().__post_init__()
@@ -116,10 +120,10 @@ class CodeTalkerSystem(System):
         """The losses of the stage that learns. Without gradients, stage 2's motion is what it makes on its own.
 
         Its losses are taught in validation, too, as the official code has it; so they cannot show how errors add up
-        from frame to frame. The motion can, by its lip vertex error.
+        from frame to frame, unless `own_past` is set. The motion can, by its lip vertex error.
         """
         with autocast(batch, settings):
-            made = step(batch.features, batch.n_frames, batch.speaker, batch.target)
+            made = step(batch.features, batch.n_frames, batch.speaker, batch.target, _passes(batch, settings, epoch))
         truth = [clip[None, :length] for clip, length in zip(batch.target, batch.n_frames.tolist(), strict=True)]
         motions, measured = [one.motion[0].float() for one in made], {}
         if isinstance(made[0], Rebuilt):
@@ -194,6 +198,13 @@ def take_codes(model: CodeTalker, path: Path) -> None:
         fill(model.autoencoder, tensors, weights)
     else:
         fill(model.autoencoder, read_published(path), path, stage_1_name)
+
+
+def _passes(batch: Batch, settings: CodeTalkerTraining, epoch: int) -> list[int]:
+    """How often each clip's past is made anew: by chance in training, always as often as it may be in validation."""
+    most = settings.own_past if settings.stage(epoch) == 2 else 0
+    count = len(batch.n_frames)
+    return torch.randint(most + 1, (count,)).tolist() if most and torch.is_grad_enabled() else count * [most]
 
 
 def _optimizer_of(model: CodeTalker, settings: CodeTalkerTraining, stage: int) -> torch.optim.Optimizer:

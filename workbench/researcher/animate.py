@@ -71,7 +71,7 @@ class _Choice:
 def _usable(run: RunStanding) -> bool:
     if not (run.folder / "run.json").is_file():
         return False
-    return _published(run) or run.epoch > sum(stages_planned(run.row.settings["training"])[:-1])
+    return _published(run) or run.epoch > sum(stages_planned(run.row.settings.get("training", {}))[:-1])
 
 
 def _published(run: RunStanding) -> bool:

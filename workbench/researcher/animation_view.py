@@ -55,7 +55,7 @@ def show_animations(who: Visitor) -> None:
     if not listed:
         with st.container(border=True):
             st.markdown("**Nothing was animated yet.**")
-            st.write("Choose a model, speech and an emotion; the face then appears here, and can be taken away as a "
+            st.write("Choose a model, speech and a style; the face then appears here, and can be taken away as a "
                      "film, as vertices, or for Blender.")  # fmt: skip
         _put_away_list()
         return

@@ -47,7 +47,7 @@ def _sample(run: RunStanding, who: Visitor) -> None:
     player(
         source, key=f"sample {run.row.id}", compare=truth, labels=(f"after epoch {epoch}", "truth"), height=420,
     )  # fmt: skip
-    codes = sum(stages_planned(run.row.settings["training"])[:-1])
+    codes = sum(stages_planned(run.row.settings.get("training", {}))[:-1])
     style = f"; the style is taken from {about['style']}" if "style" in about else ""
     made = "rebuilt from its codes: no speech is heard yet" if epoch <= codes else "the sound is the clip's own"
     st.caption(

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from db.models import Job
 from db.session import reading, writing
@@ -137,7 +136,7 @@ def _left(run: RunStanding, metrics: list[dict[str, Any]]) -> str:
     seconds = [entry.get("epoch_seconds", entry.get("seconds")) for entry in newest_stage(metrics)[-5:]]
     if not seconds or None in seconds:
         return "the first epoch tells how long it takes"
-    codes = sum(planning.stages_planned(run.row.settings["training"])[:-1])
+    codes = sum(planning.stages_planned(run.row.settings.get("training", {}))[:-1])
     to, then = (codes, ", then it learns to speak") if run.epoch < codes else (run.row.epochs, "")
     return f"about {duration(sum(seconds) / len(seconds) * (to - run.epoch))} left{then}"
 
@@ -147,7 +146,8 @@ def _numbers(run: RunStanding, metrics: list[dict[str, Any]]) -> None:
         st.caption("No epoch is finished yet. Before the first one, the audio features of all clips are computed.")
         return
     best, last = best_epoch(metrics) or {}, metrics[-1]
-    columns = st.columns(5)
+    own = _own_number(best)
+    columns = st.columns(5 if own else 4)
     columns[0].metric("Epoch", f"{run.epoch} / {run.row.epochs}")
     columns[1].metric(
         "Best validation loss" if "validation/total" in best else "Best training loss",
@@ -158,8 +158,9 @@ def _numbers(run: RunStanding, metrics: list[dict[str, Any]]) -> None:
         "Lips, of the template's error", f"{lips / still:.1%}" if lips is not None and still else "not measured",
         help="Lip vertex error on the validation clips at the best epoch, as a share of the motionless template's",
     )
-    _own_number(best, columns[3])
-    columns[4].metric("Per epoch", duration(last.get("epoch_seconds", last.get("seconds", 0.0))))
+    if own:
+        columns[3].metric(*own[:2], help=own[2])
+    columns[-1].metric("Per epoch", duration(last.get("epoch_seconds", last.get("seconds", 0.0))))
     st.caption(
         f":material/memory: {run.row.manifest.get('environment', {}).get('device', 'unknown device')} · at most "
         f"{last.get('memory_mb', 0):,.0f} MB · {last.get('waiting_for_data', 0):.1%} of the training time waiting for "
@@ -167,15 +168,15 @@ def _numbers(run: RunStanding, metrics: list[dict[str, Any]]) -> None:
     )
 
 
-def _own_number(best: Mapping[str, Any], column: DeltaGenerator) -> None:
-    """What only some systems have to show."""
+def _own_number(best: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """What only some systems have to show: its name, its value and what it means."""
     right, used = best.get("validation/emotion_accuracy"), best.get("validation/perplexity")
     if right is not None:
         words = "Validation clips whose emotion the classifier reads from the embedding of their style clip"
-        column.metric("Emotions recognised", f"{right:.0%}", help=words)
-    elif used is not None:
-        words = "The codebook's perplexity: so many codes, used equally, would tell as much"
-        column.metric("Codes in use", f"{used:.0f}", help=words)
+        return "Emotions recognised", f"{right:.0%}", words
+    if used is not None:
+        return "Codes in use", f"{used:.0f}", "The perplexity: so many codes, used equally often, would tell as much"
+    return None
 
 
 def _curves(run: RunStanding) -> None:

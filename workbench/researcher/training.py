@@ -120,9 +120,9 @@ def _plan(corpus: Corpus, split: LabelledSplit, who: Visitor) -> None:
 
 def _wanted(options: dict, corpus: Corpus, split: LabelledSplit) -> tuple[Wanted, dict[str, Any]] | None:
     """What is asked for, and all settings of its training; None if something in the form cannot be."""
-    by_system: dict[str, list[str]] = {}
+    by_system: dict[str, list[str]] = {system: [] for system in options["systems"]}
     for name, preset in options["presets"].items():
-        by_system.setdefault(preset["system"], []).append(name)
+        by_system[preset["system"]].append(name)
     columns = st.columns([2, 2, 3, 3])
     system = columns[0].selectbox("System", list(by_system), format_func=lambda s: SYSTEMS.get(s, s), key="system")
     names = by_system[system]
