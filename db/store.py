@@ -9,6 +9,8 @@
     <data root>/scores/                 metrics of prediction sets, as long as their files are the same
     <data root>/animations/             see `animations`
     <data root>/speed/                  measured real time factors
+    <data root>/studies/<name>-v<n>/    the films of a study that was launched
+    <data root>/pseudonyms.key          see `evaluation.study.pseudonyms`; never leaves the server
     <data root>/jobs/<id>/              logs of child processes
     <data root>/backups/                copies of the database
 

@@ -105,6 +105,7 @@ def _composed(
         side = min(WIDTH / (len(moments) + 1.2), TALLEST / (tall * len(rows)))
         size = (side * len(moments) + 1.4, side * tall * len(rows) + 0.5)
         figure = Figure(figsize=size, layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.08)  # room for the names on the left
         panels = figure.subplots(len(rows), len(moments), squeeze=False)
         for line, (name, images) in zip(panels, rows, strict=True):
             for panel, image in zip(line, images, strict=True):

@@ -21,9 +21,10 @@ from sqlalchemy.orm import Session
 from db import store
 from db.progress import show_progress
 from db.session import DatabaseUnusable, open_database, reading
-from evaluation.report_data import ReportData, find_corpus, gather
+from evaluation.report_data import ReportData, find_corpus, gather, with_studies
 from evaluation.report_figures import TITLES, Drawn, draw
 from evaluation.report_page import as_page
+from evaluation.report_studies import find_studies
 from evaluation.report_tables import BUILDERS
 from evaluation.table import Table
 from evaluation.table_files import as_csv, as_latex, as_markdown, latex
@@ -111,6 +112,7 @@ def _report(given: argparse.Namespace) -> dict:
                     session, corpus, sets=[name for name in given.sets.split(",") if name], split=given.split,
                     workers=given.workers, progress=progress,
                 )  # fmt: skip
+            data = with_studies(data, find_studies(engine, corpus) if {"III", "V"} & set(tables) else {})
             with store.atomic_folder(out) as folder:
                 report = make(session, data, tables, figures, folder)
                 write(report, folder, formats)

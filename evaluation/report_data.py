@@ -6,7 +6,7 @@ training clips' mean expression.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +19,7 @@ from db.progress import Progress
 from db.result_models import PredictionSet
 from db.store import stored_path
 from evaluation.description import Description, NoDescription, read_description
+from evaluation.report_studies import StudyFound
 from evaluation.score_sets import scores_of
 from evaluation.scores import newest_release, release_of, score_mean_expression, score_template, split_clips
 
@@ -65,6 +66,7 @@ class ReportData:
     description: Description | None
     no_description: str
     marks: tuple[str, ...]  # such as that the corpus is synthetic
+    studies: dict[str, StudyFound] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
 
 
@@ -118,6 +120,12 @@ def gather(
     sources |= {"labels": release.sha256} if release else {}
     sources |= {"split": split_row.sha256} if split_row else {}
     return ReportData(corpus, release, split_row, parts, description, why, tuple(filter(None, marks)), sources)
+
+
+def with_studies(data: ReportData, studies: dict[str, StudyFound]) -> ReportData:
+    """The data with what studies found, and their marks."""
+    marks = [mark for found in studies.values() for mark in found.marks]
+    return replace(data, studies=studies, marks=tuple(dict.fromkeys([*data.marks, *marks])))
 
 
 def _split(session: Session, corpus: Corpus, known: Sequence[PredictionSet], name: str | None) -> Split | None:

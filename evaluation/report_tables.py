@@ -15,13 +15,15 @@ from evaluation.comparisons import compare
 from evaluation.emotions import EMOTIONS, in_order
 from evaluation.intervals import metric_interval
 from evaluation.report_data import OURS, ReportData, Scored
+from evaluation.report_studies import StudyFound
 from evaluation.score_table import METRICS, Metric
 from evaluation.scores import newest_release
+from evaluation.study import study_tables
 from evaluation.table import Cell, Table, estimate, nothing, number, row, word
 
 SCALES = {"vertex_error": -5, "lip_vertex_error": -4, "fdd": -5}  # powers of ten, as in the paper's heads
 _POWERS = {-5: "\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT FIVE}", -4: "\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT FOUR}"}
-NO_STUDY = "no {kind} study has been run on this corpus; see the documentation of studies"
+NO_STUDY = "studies were not asked for"
 
 
 def table_i(session: Session, data: ReportData) -> Table:
@@ -168,14 +170,21 @@ def _small(one: Scored, name: str, data: ReportData) -> Cell:
 
 
 def table_iii(session: Session, data: ReportData) -> Table:
-    """Table III: A/B preferences. Until a study of ours is there, the paper's stand alone."""
-    why = NO_STUDY.format(kind="A/B")
-    rows = [row([word(f"vs {other}"), nothing(why), nothing(why)]) for other in published.PREFERENCES]
+    """Table III: A/B preferences of the newest unblinded study; until there is one, the paper's stand alone."""
+    found = data.studies.get("ab", StudyFound(why=NO_STUDY))
+    if found.analysed is not None:
+        return _named(study_tables.table_iii(found.analysed.kept, found.sources), found)
+    rows = [row([word(f"vs {other}"), nothing(found.why), nothing(found.why)]) for other in published.PREFERENCES]
     for other, shares in published.PREFERENCES.items():
         cells = [number(shares[question], 2, published=True) for question in ("lip sync", "expression")]
         rows.append(row([word(f"vs {other}", published=True), *cells]))
     columns = ("EavaNet", "Lip sync \N{UPWARDS ARROW} (%)", "Expression \N{UPWARDS ARROW} (%)")
     return Table("III", "A/B preference for EavaNet", columns, tuple(rows))
+
+
+def _named(table: Table, found: StudyFound) -> Table:
+    notes = (f"Study {found.name}.", *table.notes, *(found.analysed.notes if found.analysed else ()))
+    return Table(table.key, table.title, table.columns, table.rows, notes)
 
 
 def table_iv(session: Session, data: ReportData) -> Table:
@@ -241,10 +250,12 @@ def _speed_rows(measured: dict[str, Any]) -> list[tuple[Cell, ...]]:
 
 
 def table_v(session: Session, data: ReportData) -> Table:
-    """Table V: mean opinion scores of emotional strength."""
-    why = NO_STUDY.format(kind="MOS")
+    """Table V: mean opinion scores of the newest unblinded study."""
+    found = data.studies.get("mos", StudyFound(why=NO_STUDY))
+    if found.analysed is not None:
+        return _named(study_tables.table_v(found.analysed.kept, found.sources), found)
     states = list(published.OPINIONS)
-    ours = row([word("MOS"), *(nothing(why) for _ in states)])
+    ours = row([word("MOS"), *(nothing(found.why) for _ in states)])
     theirs = [
         Cell(f"{mean:.2f} \N{PLUS-MINUS SIGN} {half:.2f}", mean, mean - half, mean + half, published=True,
              method="as published; the paper does not say over what") for mean, half in published.OPINIONS.values()

@@ -32,10 +32,15 @@ def run_tests(arguments: "list[str]") -> int:
             f"On Debian: apt-get install {' '.join(missing)}",
             flush=True,
         )
-    arguments = [argument for argument in arguments if argument != INSTALL]
+    arguments = [argument for argument in arguments if argument != INSTALL] or in_parallel()
     # Tests have data roots of their own; a lab's must not be in reach.
     variables = {k: v for k, v in bootstrap.environment().items() if not k.startswith("EAVANET_")}
     return bootstrap.hand_over([sys.executable, "-m", "pytest"] + arguments, variables)
+
+
+def in_parallel() -> "list[str]":
+    """Two files at a time for the whole suite, where there are processors for it; a file's tests stay together."""
+    return ["-n", "2", "--dist", "loadfile"] if (os.cpu_count() or 1) > 1 else []
 
 
 def missing_packages() -> "list[str]":

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, delete, inspect, select, text, update
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
-from db import events, migrations, result_models  # noqa: F401  result_models' tables are part of the metadata
+from db import events, migrations, result_models, study_models  # noqa: F401  their tables are part of the metadata
 from db.models import (
     Assignment,
     Base,

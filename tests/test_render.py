@@ -17,6 +17,7 @@ from db.session import writing
 from evaluation import render
 from evaluation.render import CannotRender, Look, Painter, check_graphics, distances, pad_to, write_film
 from evaluation.render_command import main
+from evaluation.render_sound import LOUDNESS
 from evaluation.report import main as report
 from tests.eavanet_world import make_world
 
@@ -85,6 +86,33 @@ def test_a_film_has_picture_and_sound_no_metadata_and_is_the_same_each_time(tmp_
     assert "h264" in told.stderr and "48x32" in told.stderr and "25 fps" in told.stderr and "aac" in told.stderr
     for tag in ("creation_time", "title", "comment", "Lavf"):  # the codec's name alone is told: the same for all
         assert tag not in told.stderr.partition("Input #0")[2]
+
+
+def loudness(film) -> float:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", film, "-af", "ebur128=framelog=quiet", "-f", "null", "-"]
+    told = subprocess.run(command, capture_output=True, text=True).stderr
+    return float(told.rpartition("I:")[2].split()[0])
+
+
+def test_loud_and_quiet_speakers_are_heard_alike_in_films(tmp_path):
+    tone = np.sin(np.arange(32_000) / 8).astype(np.float32)
+    for name, loud in (("loud", 0.9), ("quiet", 0.02)):
+        write_audio(tmp_path / f"{name}.wav", loud * tone, 16_000)
+        write_film(
+            tmp_path / f"{name}.mp4", iter([np.zeros((16, 16, 3), np.uint8)] * 50), 25.0, tmp_path / f"{name}.wav"
+        )
+        assert loudness(tmp_path / f"{name}.mp4") == pytest.approx(LOUDNESS, abs=0.3)
+
+
+def test_what_is_no_sound_or_no_whole_film_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "s.wav").write_text("hello")
+    frames = [np.zeros((16, 16, 3), np.uint8)] * 3
+    with pytest.raises(ValueError, match="no sound that can be read"):
+        write_film(tmp_path / "a.mp4", iter(frames), 25.0, tmp_path / "s.wav")
+    monkeypatch.setattr(imageio_ffmpeg, "count_frames_and_secs", lambda _path: (2, 0.1))
+    with pytest.raises(OSError, match="wrote 2 of 3 frames"):
+        write_film(tmp_path / "a.mp4", iter(frames), 25.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["s.wav"]
 
 
 def test_a_film_can_be_made_as_long_as_another_and_still_plays(tmp_path):

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from db.session import DatabaseUnusable
 
 # The newest migration. Stated here so that opening an up-to-date database, at every start, need not load Alembic.
-HEAD = "0002"
+HEAD = "0003"
 # Any fixed number: whoever migrates a PostgreSQL database holds this advisory lock.
 _LOCK_KEY = 0x65_61_76_61_6E_65_74
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from db import result_models  # noqa: F401  its tables are part of the metadata
+from db import result_models, study_models  # noqa: F401  their tables are part of the metadata
 from db.models import Base, UtcDateTime
 
 

@@ -25,6 +25,7 @@ TRAIN = Place("train", "Train", ":material/model_training:")
 RUNS = Place("runs", "Runs", ":material/monitoring:")
 ANIMATE = Place("animate", "Animate", ":material/face:")
 EVALUATE = Place("evaluate", "Evaluate", ":material/bar_chart:")
+STUDIES = Place("studies", "Studies", ":material/how_to_vote:")
 SETTINGS = Place("settings", "Settings", ":material/settings:")
 
 
