@@ -22,6 +22,7 @@ def main() -> None:
     os.environ["EAVANET_DATA"] = str(folder.resolve())
     token = prepare()
     prepare_model()
+    clip = prepare_results()
 
     from playwright.sync_api import sync_playwright
 
@@ -32,7 +33,7 @@ def main() -> None:
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
-            photograph(browser, app, token)
+            photograph(browser, app, token, clip)
             browser.close()
     finally:
         app.stop()
@@ -88,7 +89,20 @@ def prepare_model() -> None:
         subprocess.run([sys.executable, "-m", "eavanet.train", "--preset", "demo", "--name", "demo-1"], check=True)
 
 
-def photograph(browser, app, token: str) -> None:
+def prepare_results() -> str:
+    """Everything up to the report (half an hour, unless it is there); the name of a clip to look at closely."""
+    from db.models import Clip
+    from db.result_models import Prediction, PredictionSet
+    from db.session import open_database, reading
+
+    if not list((Path(os.environ["EAVANET_DATA"]) / "reports").glob("*/report.html")):
+        subprocess.run([sys.executable, "-m", "workbench.pipeline"], check=True)
+    with reading(open_database()) as session:
+        query = select(Clip.name).join(Prediction, Prediction.clip_id == Clip.id).join(PredictionSet)
+        return session.scalars(query.where(PredictionSet.part == "biwi-a").order_by(Clip.name)).first() or ""
+
+
+def photograph(browser, app, token: str, clip: str) -> None:
     """One picture per page, at the size of a small laptop."""
     PICTURES.mkdir(exist_ok=True)
     page = browser.new_page(viewport={"width": 1280, "height": 860})
@@ -102,14 +116,21 @@ def photograph(browser, app, token: str) -> None:
     page.keyboard.press("4")
     page.screenshot(path=PICTURES / "rating.png")
     page.goto(app.sign_in_link)
-    for name in ("clips", "progress", "releases", "runs"):
+    for name in ("clips", "progress", "releases", "runs", "evaluate", "studies"):
         page.goto(f"{app.url}{name}")
         page.locator("[data-testid=stMainBlockContainer] h1").wait_for()
         page.wait_for_timeout(4000)
         page.screenshot(path=PICTURES / f"{name}.png")
+    page.goto(f"{app.url}evaluate?clip={clip}")
+    page.get_by_role("tab", name="Clip by clip").click()
+    page.get_by_text("Heat map of the distance").click()
+    page.locator("[data-state=ready]").first.wait_for()
+    page.locator("[data-state=ready]").first.scroll_into_view_if_needed()
+    page.wait_for_timeout(4000)
+    page.screenshot(path=PICTURES / "heat-map.png")
     page.goto(f"{app.url}animate")
     page.get_by_text("A clip of the corpus").first.click()
-    page.get_by_role("button", name="Angry").click()
+    page.get_by_text("Angry", exact=True).first.click()
     page.wait_for_timeout(2000)
     page.get_by_role("button", name="Make the face speak").click()
     page.locator("[data-state=playing]").first.wait_for(timeout=120_000)

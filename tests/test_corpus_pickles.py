@@ -105,7 +105,7 @@ def test_a_pickle_that_carries_code_is_refused_by_name_and_not_run(tmp_path, pro
         np.array(["text"]),
         Calls(np.ndarray.__reduce__, np.zeros(1)),
     ],
-    ids=str,
+    ids=range(11),
 )
 def test_what_is_no_number_or_could_fill_the_memory_is_refused(tmp_path, harmful):
     with pytest.raises(BadFile):

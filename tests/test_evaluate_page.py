@@ -154,7 +154,7 @@ def test_a_step_that_fails_ends_it_with_its_words(monkeypatch, data_root):
 
 def test_the_pages_stay_light():
     """The app's process must not load what only its commands need."""
-    code = ("import sys; import workbench.researcher.evaluate; "
-            "print([m for m in ('torch', 'transformers', 'librosa', 'pyvista', 'matplotlib') if m in sys.modules])")  # fmt: skip
+    code = """import sys; import workbench.researcher.evaluate
+print([m for m in ("torch", "transformers", "librosa", "pyvista", "matplotlib") if m in sys.modules])"""
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert json.loads(run.stdout.replace("'", '"')) == []

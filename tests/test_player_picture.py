@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from db.playback import decode_playback
+from db.playback import decode_playback, encode_topology
 from tests.player_page import (
     TinyServer,
     dome,
@@ -18,7 +18,7 @@ from tests.player_page import (
     video,
     wait_for_state,
 )
-from workbench.player import default_texts
+from workbench.player import MOST_FACES, PlayerSource, default_texts, player
 
 FACE, FACES = dome()
 FRAMES = 25  # one second
@@ -135,6 +135,60 @@ def test_two_clips_share_clock_camera_and_one_sound(page, server, clip):
     middle = image.shape[1] // 2
     skin = image[..., 0] - image[..., 2] > 25
     assert skin[:, :middle].sum() == pytest.approx(skin[:, middle:].sum(), rel=0.1)
+
+
+def test_the_heat_map_colours_each_other_face_by_its_distance_and_keeps_the_place(page, server, clip):
+    moved = speak(FACE, FRAMES)
+    near, far = moved.copy(), moved.copy()
+    near[:, :, 2] += 2
+    far[:, :, 2] += 9  # beyond the end of the scale
+    others = [server.add_clip(name, vertices, FACES) for name, vertices in (("near", near), ("far", far))]
+    open_player(page, server, source=clip, compare=others, labels=["Truth", "A", "B"])
+    for key in "...":
+        page.keyboard.press(key)
+    page.wait_for_function("player.frame == 3")
+    page.evaluate("player.update({ ...data, heat: 8, heat_labels: ['0', '8 mm'] })")
+    assert page.locator(".scale span").all_inner_texts() == ["0", "8 mm"]
+    assert frame(page) == 3 and page.evaluate("player.stage.views.map((view) => view.face.frame)") == [3, 3, 3]
+    colours = [np.reshape(page.evaluate(f"[...player.stage.heats[{i}].attribute.array]"), (-1, 3)) for i in (0, 1)]
+    assert np.ptp(colours[0], axis=0).max() < 0.1  # a quarter of the scale, everywhere
+    np.testing.assert_allclose(colours[1], np.broadcast_to([0.2158, 0, 0.0194], colours[1].shape), atol=1e-3)  # #800026
+    page.evaluate("player.update(data)")
+    page.locator(".scale").wait_for(state="hidden")
+    assert frame(page) == 3
+
+
+def test_many_faces_stand_in_rows_where_the_page_is_narrow(page, server, clip):
+    others = [server.add_clip(f"other-{i}", speak(FACE, FRAMES, seed=i), FACES) for i in range(3)]
+    open_player(page, server, source=clip, compare=others, labels=list("ABCD"))
+    assert page.evaluate("player.stage.grid") == {"columns": 2, "rows": 2}
+    page.set_viewport_size({"width": 1400, "height": 500})
+    page.evaluate("document.querySelector('#place').style.maxWidth = 'none'")
+    page.wait_for_function("player.stage.grid.columns == 4")
+    tops = [span.bounding_box()["y"] for span in page.locator(".labels span").all()]
+    assert len(set(tops)) == 1
+
+
+def test_faces_of_different_corpora_have_no_heat_map(page, server, clip):
+    face, faces = dome(8, 8)
+    other = server.add_clip("smaller", speak(face, FRAMES), faces)
+    server.add("/media/small", "application/octet-stream", encode_topology(faces, None))
+    other |= {"topology_url": "/media/small", "topology_id": None}
+    # `add_clip` replaced what the first clip's topology address serves.
+    server.add(clip["topology_url"], "application/octet-stream", encode_topology(FACES, None))
+    open_player(page, server, source=clip, compare=[other], heat=1.0)
+    assert state(page) == "error" and "64 vertices beside 144" in page.locator(".error").inner_text()
+
+
+def test_what_cannot_be_compared_is_refused():
+    source = PlayerSource("one", "p", "t", None, None, 25.0)
+    for wrong, message in [
+        ({"compare": [source] * MOST_FACES}, "side by side, at most"),
+        ({"compare": source, "labels": ["one"]}, "labels: 1 for 2"),
+        ({"compare": source, "heat": 0.0}, "heat: 0.0"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            player(source, key="k", **wrong)
 
 
 def test_lost_graphics_come_back_with_the_picture(page, server, clip):

@@ -9,6 +9,7 @@ revoked link stops at once.
 import contextlib
 import functools
 import json
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +26,12 @@ from db.predictions import prediction_playback
 from db.result_models import Prediction, TrainingRun
 from db.session import reading
 from eavanet.samples import sample_path
+from evaluation.study import serving
+from evaluation.study.refusals import MissingStimulus
 from workbench.player import PlayerSource
 from workbench.session import engine
+
+log = logging.getLogger(__name__)
 
 LIFETIME_S = 12 * 3600
 CONTENT_TYPES = {
@@ -93,7 +98,7 @@ def clip_source(clip: Clip, viewer: str) -> PlayerSource:
 
 
 class _AnonymousFile(FileResponse):
-    """A file, in ranges where asked, without the headers that tell one file from another."""
+    """A file, in ranges where asked, without the headers that tell one file from another: no name, date or tag."""
 
     def set_stat_headers(self, stat_result: os.stat_result) -> None:
         self.headers.setdefault("content-length", str(stat_result.st_size))
@@ -170,3 +175,23 @@ async def serve_media(request: Request) -> Response:
     if not path.is_file():
         return PlainTextResponse("The file is missing in the data folder; import the corpus again.", 404, HEADERS)
     return _AnonymousFile(path, headers=HEADERS, media_type=CONTENT_TYPES[kind])
+
+
+async def serve_film(request: Request) -> Response:
+    """GET /film/<token>: a film of a study's trial under its random name, good for that trial in that tab.
+
+    All films have one content type and one name, none; those of a trial have one size.
+    """
+
+    def find() -> Path | None:
+        with reading(engine()) as session:
+            return serving.film(session, request.path_params["token"])
+
+    try:
+        path = await run_in_threadpool(find)
+    except MissingStimulus:
+        log.exception("a participant asked for a film that is gone")
+        return PlainTextResponse("This film is missing; tell the people who run the study.", 404, HEADERS)
+    if path is None:
+        return PlainTextResponse("This address has expired; reload the page.", 403, HEADERS)
+    return _AnonymousFile(path, headers=HEADERS, media_type="video/mp4")

@@ -34,6 +34,10 @@ def show() -> None:
         st.set_page_config(page_title="EavaNet Workbench", page_icon=ICON, layout="wide")
         rating = st.Page(lambda: _module("rater.rate").page(who), title="Rating", default=True)
         st.navigation([rating], position="hidden").run()
+    elif who.role == "participant":
+        st.set_page_config(page_title="EavaNet Workbench", page_icon=ICON, layout="wide")
+        study = st.Page(lambda: _module("participant.take_part").page(who), title="Study", default=True)
+        st.navigation([study], position="hidden").run()
     elif who.role == "researcher":
         st.set_page_config(page_title="EavaNet Workbench", page_icon=ICON, layout="wide")
         st.html(STYLE)
@@ -51,7 +55,7 @@ RESEARCHER_PAGES = {
     "Corpus": [(places.CLIPS, "corpus"), (places.IMPORT, "imports")],
     "Labelling": [(places.RATERS, "raters"), (places.PROGRESS, "labelling"), (places.RELEASES, "releases")],
     "Models": [(places.TRAIN, "training"), (places.RUNS, "runs"), (places.ANIMATE, "animate")],
-    "Results": [(places.EVALUATE, "evaluate")],
+    "Results": [(places.EVALUATE, "evaluate"), (places.STUDIES, "studies")],
     "Workbench": [(places.SETTINGS, "settings")],
 }
 
@@ -70,7 +74,7 @@ def researcher_pages(who: Visitor) -> dict[str, list[st.Page]]:
 
 def load_all() -> None:
     """Load every page's module, the raters' first."""
-    for name in ("rater.rate", "researcher.notices", *(
+    for name in ("rater.rate", "participant.take_part", "researcher.notices", *(
         f"researcher.{name}" for entries in RESEARCHER_PAGES.values() for _, name in entries
     )):
         _module(name)

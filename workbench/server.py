@@ -25,7 +25,8 @@ from streamlit import config
 from db import access
 from db.session import DatabaseUnusable, reading, writing
 from workbench import player
-from workbench.media import serve_media
+from workbench.media import serve_film, serve_media
+from workbench.participant import arrival
 from workbench.quick_start import QuickFrontend, find_no_packaged_components, send_at_once
 from workbench.session import COOKIE, engine
 
@@ -214,6 +215,9 @@ class PrivacyHeaders:
 
 ROUTES = [
     Route("/clip/{token}", serve_media),
+    Route("/film/{token}", serve_film),
+    Route("/study/{token}", arrival.arrive, methods=["GET"]),
+    Route("/study/{token}", arrival.join, methods=["POST"]),
     Route("/assets/{name}", serve_asset),
     Route("/sign-in", sign_in_with_link, methods=["GET"]),
     Route("/sign-in", sign_in_with_password, methods=["POST"]),

@@ -10,17 +10,20 @@ from sqlalchemy import Engine
 from db import access, store
 from db.models import Rater
 from db.session import open_database, reading
+from db.study_models import StudyParticipant
+from evaluation.study.joining import participant_by_token
 
 COOKIE = "eavanet_session"
 RATER_PARAMETER = "rater"  # /?rater=<token> is a rater's personal link
+PARTICIPANT_PARAMETER = "participant"  # /?participant=<token> is a participant's, in a study
 
 
 @dataclass(frozen=True)
 class Visitor:
     """The person in front of a page, as the server knows them."""
 
-    role: Literal["researcher", "rater", "nobody"]
-    row_id: int | None = None  # raters.id or researcher_keys.id
+    role: Literal["researcher", "rater", "participant", "nobody"]
+    row_id: int | None = None  # raters.id, study_participants.id or researcher_keys.id
     name: str = ""
     language: str = "en"
     link_failed: bool = False  # came with a personal link that is wrong or revoked
@@ -47,7 +50,11 @@ def visitor() -> Visitor:
     A personal link wins over a researcher's cookie: a researcher who tries a rater's link sees what the rater sees.
     """
     token = st.query_params.get(RATER_PARAMETER)
+    in_study = st.query_params.get(PARTICIPANT_PARAMETER)
     with reading(engine()) as session:
+        if in_study is not None:
+            participant = participant_by_token(session, in_study)
+            return _as_participant(participant) if participant else Visitor("participant", link_failed=True)
         if token is not None:
             rater = access.rater_by_token(session, token)
             return _as_visitor(rater) if rater else Visitor("nobody", link_failed=True)
@@ -58,3 +65,7 @@ def visitor() -> Visitor:
 
 def _as_visitor(rater: Rater) -> Visitor:
     return Visitor("rater", rater.id, rater.name, rater.language)
+
+
+def _as_participant(participant: StudyParticipant) -> Visitor:
+    return Visitor("participant", participant.id, participant.pseudonym, participant.language)

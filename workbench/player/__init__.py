@@ -6,7 +6,8 @@ content). Nothing here knows what a rater or a study is.
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ import streamlit as st
 
 HERE = Path(__file__).parent
 EVENTS = ("ended", "paused", "error")
+MOST_FACES = 6  # more are too small to judge
 
 
 @dataclass(frozen=True)
@@ -74,17 +76,19 @@ def player(
     autoplay: bool = False,
     texts: Mapping[str, str] | None = None,
     on_event: Callable[[dict[str, Any]], None] | None = None,
-    compare: PlayerSource | None = None,
-    labels: tuple[str, str] | None = None,
+    compare: PlayerSource | Sequence[PlayerSource] | None = None,
+    labels: Sequence[str] | None = None,
     heat: float | None = None,
+    heat_labels: tuple[str, str] | None = None,
     height: int | None = None,
     keyboard: bool = True,
     events: Collection[str] = ("ended", "error"),
 ) -> dict[str, Any] | None:
-    """Show `source`, and `compare` beside it if given: one clock, one camera, and the sound of `source`.
+    """Show `source`, and `compare` (one or several) beside it if given: one clock, one camera, the sound of `source`.
 
-    heat: colours the face of `compare` by how far each vertex is from where it is in `source`; the distance, in corpus
-    units, at which the colours end.
+    heat: colours each face of `compare` by how far each vertex is from where it is in `source` in the frame in view;
+    the distance, in corpus units, at which the colours end. As exact as the playback files: see `db.playback`.
+    heat_labels: what stands at the ends of the scale of colours, such as ("0", "3 mm").
 
     `upcoming` is fetched while the present clip plays, so that the next clip shows at once. `on_event` is called
     before the page runs again, with a dict: `id`, `type` (one of `EVENTS`; only those in `events` are sent, since
@@ -94,9 +98,17 @@ def player(
     In the browser, "ended" and "error" are also dispatched on the document as "eavanet-player", whatever `events`
     says: for a component that need not wait for the server.
 
-    A new run of the page with the same `key` and `source.id` leaves the player as it is. Raises ValueError for
-    texts or events that the player does not know.
+    A new run of the page with the same `key` and `source.id` leaves the player as it is; another `heat` colours the
+    faces anew where they are. Raises ValueError for texts or events that the player does not know, for more than
+    `MOST_FACES` clips, for labels that are not one per clip, and for a heat that is not positive.
     """
+    beside = [] if compare is None else [compare] if isinstance(compare, PlayerSource) else list(compare)
+    if 1 + len(beside) > MOST_FACES:
+        raise ValueError(f"player compare: {1 + len(beside)} clips side by side, at most {MOST_FACES}")
+    if labels is not None and len(labels) != 1 + len(beside):
+        raise ValueError(f"player labels: {len(labels)} for {1 + len(beside)} clips")
+    if heat is not None and not 0 < heat < math.inf:
+        raise ValueError(f"player heat: {heat}, must be above 0")
     _require_known("texts", texts or {}, default_texts())
     _require_known("events", events, EVENTS)
 
@@ -110,9 +122,10 @@ def player(
         "module": f"assets/{next(iter(static_files()))}",
         "source": asdict(source),
         "upcoming": asdict(upcoming) if upcoming else None,
-        "compare": asdict(compare) if compare else None,
+        "compare": [asdict(one) for one in beside],
         "labels": list(labels) if labels else None,
         "heat": heat,
+        "heat_labels": list(heat_labels) if heat_labels else None,
         "autoplay": autoplay,
         "texts": {**default_texts(), **(texts or {})},
         "height": height,

@@ -78,7 +78,7 @@ export default function (component) {
     events: [...new Set([...data.events, "ended", "error"])],
     source: absolute(data.source),
     upcoming: absolute(data.upcoming),
-    compare: absolute(data.compare),
+    compare: data.compare.map(absolute),
   };
   if (place.element.parentNode !== holder) holder.replaceChildren(place.element);
   if (place.player) place.player.update(place.data);

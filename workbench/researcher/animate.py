@@ -26,6 +26,7 @@ def page(who: Visitor) -> None:
     """What to animate on the left, the face and what was made before on the right."""
     st.title("Animate", anchor=False)
     runs = [run for run in list_runs(engine(), archived=False) if _usable(run)]
+    runs.sort(key=lambda run: run.row.system != "eavanet")  # what shows emotions first; else the newest
     if not runs:
         notices.nothing_here(
             "No model can speak yet.",

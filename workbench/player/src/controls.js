@@ -1,6 +1,7 @@
 // What the visitor sees around the picture: buttons, sliders, and the states while loading and on error.
 
 import { fill } from "./errors.js";
+import { GRADIENT } from "./heat.js";
 import css from "./player.css";
 
 const ICONS = {
@@ -51,11 +52,13 @@ export class Controls {
     this.canvas = null;
     this.videos = make("div.videos", { hidden: true });
     this.labels = make("div.labels", { hidden: true });
+    this.scale = make("div.scale", { hidden: true }, make("span"), make("i"), make("span"));
+    this.scale.querySelector("i").style.background = GRADIENT;
     this.buildOverlays();
     this.stage = make("div.stage", {}, this.videos, this.labels, this.loading, this.start, this.error);
     this.buildBar();
     this.root = make("div.player", { role: "group" }, make("style", { textContent: css }));
-    this.root.append(this.stage, make("div.line", {}, this.scrub, this.time), this.bar);
+    this.root.append(this.stage, this.scale, make("div.line", {}, this.scrub, this.time), this.bar);
     this.newCanvas();
   }
 
@@ -195,6 +198,18 @@ export class Controls {
     this.stage.classList.toggle("pair", count > 1);
     this.labels.hidden = count < 2;
     this.labels.replaceChildren(...Array.from({ length: count }, (_, i) => make("span", {}, labels?.[i] ?? "")));
+  }
+
+  /** How the clips share the stage. */
+  showColumns(columns) {
+    this.stage.style.setProperty("--columns", columns);
+    this.stage.classList.toggle("rows", columns < this.labels.childElementCount);
+  }
+
+  /** What the colours of a heat map stand for, at both ends; null: there is none. */
+  showScale(labels) {
+    this.scale.hidden = !labels;
+    this.scale.querySelectorAll("span").forEach((end, i) => (end.textContent = labels?.[i] ?? ""));
   }
 
   showFullscreen(on) {

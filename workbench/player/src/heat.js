@@ -2,17 +2,27 @@
 
 import { BufferAttribute, Color, DynamicDrawUsage } from "three";
 
+import { PlayerError } from "./errors.js";
+
 // ColorBrewer's YlOrRd (Apache 2.0, colorbrewer2.org): light where nothing is off, readable without colour vision.
 const STOPS = ["#ffffcc", "#ffeda0", "#fed976", "#feb24c", "#fd8d3c", "#fc4e2a", "#e31a1c", "#bd0026", "#800026"];
 const STEPS = 256;
+
+/** The colours from no distance to the limit, for CSS. */
+export const GRADIENT = `linear-gradient(to right, ${STOPS.join(", ")})`;
 
 export class Heat {
   /**
    * @param {import("./face.js").Face} reference the face that is right
    * @param {import("./face.js").Face} face the one that is coloured; both of the same corpus
    * @param {number} limit the distance at the end of the colours, in corpus units
+   * Throws PlayerError "data" for faces of different corpora.
    */
   constructor(reference, face, limit) {
+    if (reference.motion.vertices !== face.motion.vertices) {
+      const detail = `${face.motion.vertices} vertices beside ${reference.motion.vertices}`;
+      throw new PlayerError("data", { detail });
+    }
     this.reference = reference.positions;
     this.face = face.positions;
     this.limit = limit;

@@ -21,6 +21,10 @@ export class MeshPicture {
     this.stage.draw();
   }
 
+  setHeat(heat) {
+    this.stage.setHeat(heat);
+  }
+
   async play() {
     await this.clock.play();
   }
@@ -39,7 +43,7 @@ export class MeshPicture {
   }
 }
 
-/** Videos: the first has the sound and is the clock, the other follows it. */
+/** Videos: the first has the sound and is the clock, the others follow it. */
 export class VideoPicture {
   constructor(place, elements, fps) {
     this.place = place;
@@ -58,6 +62,8 @@ export class VideoPicture {
       if (Math.abs(video.currentTime - time) > 1 / this.fps && !video.seeking) video.currentTime = time;
     }
   }
+
+  setHeat() {} // a video is what it is
 
   async play() {
     await this.clock.play();
@@ -84,7 +90,8 @@ export class VideoPicture {
 /**
  * @param {() => import("./stage.js").Stage} openStage called while the clips are on their way; may throw PlayerError
  * @param {import("./store.js").Source[]} sources @param {number | null} heat see `Stage.setFaces`
- * @param {(i: number) => import("./store.js").Progress} progress @param {() => boolean} stale whether nobody wants it any more
+ * @param {(i: number) => import("./store.js").Progress} progress
+ * @param {() => boolean} stale whether nobody wants it any more
  * @returns {Promise<MeshPicture | null>} null if stale
  */
 export async function openMesh(openStage, sources, heat, progress, stale) {

@@ -3,6 +3,7 @@
 import { Controls } from "./controls.js";
 import { Coverage } from "./coverage.js";
 import { PlayerError, explain } from "./errors.js";
+import { columnsFor } from "./grid.js";
 import { listenToKeys } from "./keys.js";
 import { openMesh, openVideo } from "./picture.js";
 import { Stage } from "./stage.js";
@@ -15,10 +16,11 @@ const CLICK_PX = 4; // a pointer that moved less was a click, not a turn of the 
 /**
  * @typedef {object} PlayerData
  * @property {import("./store.js").Source} source
- * @property {import("./store.js").Source | null} [compare] shown to the right, silent, in step with `source`
+ * @property {import("./store.js").Source[]} [compare] shown beside `source`, silent, in step with it
  * @property {import("./store.js").Source | null} [upcoming] fetched once `source` is ready
- * @property {[string, string] | null} [labels] above the two views
- * @property {number | null} [heat] colours the right face by its distance from the left one, up to so many units
+ * @property {string[] | null} [labels] above the views
+ * @property {number | null} [heat] colours all faces but the first by their distance from it, up to so many units
+ * @property {[string, string] | null} [heat_labels] at the ends of the scale of colours
  * @property {boolean} [autoplay]
  * @property {Record<string, string>} texts
  * @property {number | null} [height] of the picture, in CSS pixels
@@ -56,15 +58,22 @@ export class Player {
 
   /** New data from the page. The same clip goes on as it is; another one is loaded. @param {PlayerData} data */
   update(data) {
-    const clips = (one) => JSON.stringify([one.source.id, one.compare?.id ?? null, one.heat ?? null]);
+    const clips = (one) => JSON.stringify(sourcesOf(one).map((source) => source.id));
     const same = clips(data) === clips(this.data);
+    const recoloured = (data.heat ?? null) !== (this.data.heat ?? null);
     const renewed = data.source.playback_url !== this.data.source.playback_url
       || data.source.video_url !== this.data.source.video_url;
     this.data = data;
     this.applyLayout();
     if (!same) this.load();
     else if (this.state === "error" && this.error.kind === "expired" && renewed) this.load();
-    else if (this.state !== "loading" && this.state !== "error") this.prefetch();
+    else if (this.state === "loading" && recoloured) this.load();
+    else if (this.state !== "loading" && this.state !== "error") {
+      if (recoloured) this.picture.setHeat(data.heat ?? null);
+      this.controls.showLabels(data.labels, this.sources.length);
+      this.showScale();
+      this.prefetch();
+    }
   }
 
   dispose() {
@@ -80,7 +89,7 @@ export class Player {
   }
 
   get sources() {
-    return [this.data.source, this.data.compare].filter(Boolean);
+    return sourcesOf(this.data);
   }
 
   /** What there is of all clips in view. */
@@ -104,6 +113,7 @@ export class Player {
     this.controls.showProgress(0, 0);
     this.controls.showLabels(this.data.labels, this.sources.length);
     this.controls.showKind(this.kind, this.available, true);
+    this.showScale();
     keep(this, this.kind, this.sources);
     try {
       const picture = await this.open(stale);
@@ -396,8 +406,15 @@ export class Player {
     else this.root.style.removeProperty("--height");
   }
 
+  /** What the colours of a heat map mean. */
+  showScale() {
+    const heated = this.kind === "mesh" && this.sources.length > 1 && (this.data.heat ?? null) !== null;
+    this.controls.showScale(heated ? this.data.heat_labels : null);
+  }
+
   fit() {
     const { clientWidth, clientHeight } = this.controls.stage;
+    this.controls.showColumns(columnsFor(this.sources.length, clientWidth, clientHeight));
     this.stage?.resize(clientWidth, clientHeight);
     if (this.stage && this.clock) this.stage.draw(); // a new size cleared the canvas: before the browser shows it
   }
@@ -436,4 +453,9 @@ export class Player {
     if (this.available.video) this.load("video", time);
     else this.fail(new PlayerError("webgl"));
   }
+}
+
+/** All clips in view, from left to right. @param {PlayerData} data */
+function sourcesOf(data) {
+  return [data.source, data.compare ?? []].flat();
 }

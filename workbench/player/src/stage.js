@@ -1,4 +1,4 @@
-// Where meshes are shown: one WebGL context, one camera, and a view side by side for each face.
+// Where meshes are shown: one WebGL context, one camera, and a view for each face, side by side or in rows.
 
 import {
   BufferAttribute,
@@ -15,6 +15,7 @@ import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 
 import { PlayerError } from "./errors.js";
 import { Face } from "./face.js";
+import { columnsFor } from "./grid.js";
 import { Heat } from "./heat.js";
 import { lamps, skin } from "./lighting.js";
 
@@ -40,6 +41,7 @@ export class Stage {
     this.camera = new PerspectiveCamera(FIELD_OF_VIEW, 1, 0.1, 100);
     this.orbit = this.orbitControls();
     this.views = [];
+    this.heats = [];
     this.size = [0, 0];
     this.stale = true; // what the canvas shows is not what is here
     this.listeners = new AbortController();
@@ -62,21 +64,35 @@ export class Stage {
   }
 
   /**
-   * @param {import("./store.js").Mesh[]} meshes one or two, shown from left to right
-   * @param {number | null} heat colours the second by its distance from the first, up to so much
+   * @param {import("./store.js").Mesh[]} meshes shown from left to right
+   * @param {number | null} heat colours all but the first by their distance from the first, up to so much
    */
   setFaces(meshes, heat = null) {
+    this.makeFaces(meshes, heat);
+    this.resetView();
+  }
+
+  makeFaces(meshes, heat) {
     this.clearFaces();
+    this.meshes = meshes;
     this.views = meshes.map((mesh, i) => {
       const face = new Face(mesh, heat !== null && i > 0);
       const scene = new Scene();
       scene.add(face.object, ...lamps());
       return { face, scene };
     });
-    const [first, second] = this.views;
-    this.heat = heat !== null && second ? new Heat(first.face, second.face, heat) : null;
-    this.heat?.update();
-    this.resetView();
+    const [first, ...others] = this.views;
+    this.heats = heat === null ? [] : others.map(({ face }) => new Heat(first.face, face, heat));
+    this.heats.forEach((map) => map.update());
+  }
+
+  /** Other colours for the faces in view, which stay where they are. @param {number | null} heat see `setFaces` */
+  setHeat(heat) {
+    const frames = this.views.map(({ face }) => face.frame);
+    this.makeFaces(this.meshes, heat);
+    this.views.forEach(({ face }, i) => face.show(frames[i]));
+    this.heats.forEach((map) => map.update());
+    this.change();
   }
 
   /** Something is to be drawn that was not before. */
@@ -91,13 +107,15 @@ export class Stage {
       face.dispose();
     }
     this.views = [];
+    this.heats = [];
+    this.meshes = []; // what is no longer shown need not be kept
   }
 
   /** Moves every face to the moment `time`, in seconds. */
   showTime(time) {
     const changed = this.views.map(({ face }) => face.show(Math.floor(time * face.motion.fps + 1e-6)));
     if (!changed.includes(true)) return;
-    this.heat?.update();
+    this.heats.forEach((map) => map.update());
     this.stale = true;
   }
 
@@ -106,13 +124,26 @@ export class Stage {
     const [width, height] = this.size;
     if (!width || !height || !this.views.length || this.lost || !this.stale) return;
     this.stale = false;
-    const share = width / this.views.length;
+    const { columns, rows } = this.grid;
+    const [wide, high] = [width / columns, height / rows];
     this.renderer.setScissorTest(this.views.length > 1);
     this.views.forEach(({ scene }, i) => {
-      this.renderer.setViewport(i * share, 0, share, height);
-      this.renderer.setScissor(i * share, 0, share, height);
+      const place = [(i % columns) * wide, (rows - 1 - Math.floor(i / columns)) * high, wide, high]; // y goes up
+      this.renderer.setViewport(...place);
+      this.renderer.setScissor(...place);
       this.renderer.render(scene, this.camera);
     });
+  }
+
+  /** How the views share the canvas. */
+  get grid() {
+    const columns = columnsFor(this.views.length, ...this.size);
+    return { columns, rows: Math.ceil(this.views.length / columns) };
+  }
+
+  get aspect() {
+    const { columns, rows } = this.grid;
+    return this.size[0] / columns / (this.size[1] / rows);
   }
 
   resize(width, height) {
@@ -122,7 +153,7 @@ export class Stage {
     this.renderer.setPixelRatio(this.pixelRatio);
     this.renderer.setSize(width, height, false);
     const framed = this.framed;
-    this.camera.aspect = width / Math.max(1, this.views.length) / height;
+    this.camera.aspect = this.views.length ? this.aspect : width / height;
     this.camera.updateProjectionMatrix();
     if (framed) this.resetView(); // a view that the visitor turned stays as it is
   }
@@ -130,8 +161,7 @@ export class Stage {
   /** Frames the faces from the front. */
   resetView() {
     if (!this.views.length) return;
-    const [width, height] = this.size;
-    if (width) this.camera.aspect = width / this.views.length / height;
+    if (this.size[0]) this.camera.aspect = this.aspect;
     const slope = Math.tan((FIELD_OF_VIEW / 360) * Math.PI);
     const views = this.views.map(({ face }) => face.framing(slope * this.camera.aspect, slope));
     const far = MARGIN * Math.max(...views.map((view) => view.distance));
