@@ -119,7 +119,9 @@ def gather(
     sources = {"corpus": corpus.sha256}
     sources |= {"labels": release.sha256} if release else {}
     sources |= {"split": split_row.sha256} if split_row else {}
-    return ReportData(corpus, release, split_row, parts, description, why, tuple(filter(None, marks)), sources)
+    return ReportData(
+        corpus, release, split_row, parts, description, why, tuple(filter(None, marks)), sources=sources
+    )  # fmt: skip
 
 
 def with_studies(data: ReportData, studies: dict[str, StudyFound]) -> ReportData:
