@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="data root to work in; filled where it is empty")
     folder = parser.parse_args().data or Path(tempfile.mkdtemp())
     os.environ["EAVANET_DATA"] = str(folder.resolve())
-    token = prepare()
+    rater = prepare()
     prepare_model()
     clip = prepare_results()
 
@@ -33,16 +33,16 @@ def main() -> None:
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
-            photograph(browser, app, token, clip)
+            photograph(browser, app, rater, clip)
             browser.close()
     finally:
         app.stop()
 
 
-def prepare() -> str:
-    """A round that simulated raters have answered, a release, and a rater of flesh; their token."""
+def prepare() -> tuple[str, str]:
+    """A round that simulated raters have answered, a release, and a rater of flesh: the token, and the key to press."""
     from db import access
-    from db.models import Corpus, LabelRelease, now
+    from db.models import Corpus, LabelRelease, ReleaseLabel, now
     from db.session import open_database, reading, writing
     from labeling import assignment, releases, simulate
 
@@ -70,7 +70,9 @@ def prepare() -> str:
         session.flush()
         assignment.create_round(session, corpus_id=corpus_id, name=name, rater_ids=[rater.id], votes_per_clip=1,
                                 practice_clips=0, actor="command")  # fmt: skip
-    return token
+        clip_id = assignment.next_assignment(session, rater.id).clip_id
+        label = session.scalar(select(ReleaseLabel.label).where(ReleaseLabel.clip_id == clip_id))
+    return token, (label or "neutral")[0]
 
 
 def prepare_model() -> None:
@@ -102,17 +104,18 @@ def prepare_results() -> str:
         return session.scalars(query.where(PredictionSet.part == "biwi-a").order_by(Clip.name)).first() or ""
 
 
-def photograph(browser, app, token: str, clip: str) -> None:
+def photograph(browser, app, rater: tuple[str, str], clip: str) -> None:
     """One picture per page, at the size of a small laptop."""
     PICTURES.mkdir(exist_ok=True)
     page = browser.new_page(viewport={"width": 1280, "height": 860})
+    token, key = rater
     page.goto(f"{app.url}?rater={token}")
     page.locator(".save").wait_for()
     page.locator("[data-state=ready], [data-state=paused]").first.wait_for()
     page.keyboard.press("r")
     page.locator("[data-state=playing]").first.wait_for()
     page.wait_for_timeout(1500)
-    page.keyboard.press("h")
+    page.keyboard.press(key)
     page.keyboard.press("4")
     page.screenshot(path=PICTURES / "rating.png")
     page.goto(app.sign_in_link)

@@ -205,6 +205,7 @@ def test_lost_graphics_come_back_with_the_picture(page, server, clip):
     image = stage_picture(page)
     assert (image[..., 0] - image[..., 2] > 25).mean() > 0.1 and frame(page) == 1
 
+
 NO_WEBGL = """const real = HTMLCanvasElement.prototype.getContext;
 HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
     return String(kind).startsWith("webgl") ? null : real.call(this, kind, ...rest);
@@ -227,6 +228,19 @@ def test_without_webgl_the_video_is_shown(page, server, clip, movie):
     (event,) = events(page, "ended")
     assert event["plays"] == 1 and event["source"] == "video"
     assert events(page, "error") == []
+
+
+def test_graphics_that_do_not_come_back_give_way_to_the_video_at_the_same_moment(page, server, clip, movie):
+    clip["video_url"] = server.add("/media/video", "video/mp4", movie)
+    open_player(page, server, source=clip)
+    for _ in range(6):
+        page.keyboard.press(".")
+    page.evaluate("player.stage.renderer.getContext().getExtension('WEBGL_lose_context').loseContext()")
+    page.get_by_text("The graphics were interrupted").wait_for()
+    page.wait_for_function("player.kind == 'video' && player.state == 'ready'")
+    assert frame(page) == 6 and page.locator("video").is_visible()
+    page.keyboard.press(" ")
+    wait_for_state(page, "ended")
 
 
 def test_without_webgl_and_video_the_message_says_what_to_do(page, server, clip):
