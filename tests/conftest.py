@@ -6,6 +6,7 @@ skipped and say so; `python3 -m tests --install-system` installs what is missing
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,6 +36,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     # Whoever runs the tests may have a lab's database in the environment.
     for name in ("EAVANET_DATA", "EAVANET_DATABASE_URL", "EAVANET_PROGRESS"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _main_stays_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Streamlit's AppTest leaves its script behind as `__main__`, which a process that is spawned later would run.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture

@@ -280,8 +280,18 @@ def test_the_test_command_installs_system_packages_only_when_told_and_allowed(mo
     assert asked[0] == ["chromium", "postgresql"]
     asked.clear()
     monkeypatch.setattr(tests_command, "can_install", lambda: False)
-    tests_command.run_tests(["--install-system"])
-    assert asked == [[sys.executable, "-m", "pytest"]]
+    tests_command.run_tests(["--install-system", "-x"])
+    assert asked == [[sys.executable, "-m", "pytest", "-x"]]
+
+
+@pytest.mark.parametrize(("processors", "expected"), [(1, []), (None, []), (2, ["-n", "2", "--dist", "loadfile"])])
+def test_the_whole_suite_runs_two_files_at_a_time_where_two_processors_are(monkeypatch, processors, expected):
+    asked: list = []
+    monkeypatch.setattr(tests_command, "missing_packages", lambda: [])
+    monkeypatch.setattr(bootstrap, "hand_over", lambda command, variables: asked.append(command) or 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    tests_command.run_tests([])
+    assert asked == [[sys.executable, "-m", "pytest", *expected]]
 
 
 def test_the_app_command_makes_the_demo_corpus_once(data_root: Path, monkeypatch: pytest.MonkeyPatch, sqlite_engine):

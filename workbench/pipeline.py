@@ -168,6 +168,8 @@ def run(step: Step, title: str, begin: float, share: float) -> None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=30)
             child.kill()
+        if child.stderr:
+            child.stderr.close()
     if code:
         raise StepFailed(f"{step.title} ended with {code}{f': {last}' if last else ''}; put it right and start again")
 
